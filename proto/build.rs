@@ -1,0 +1,22 @@
+//! Compiles the interface definitions without protoc.
+
+use std::error::Error;
+
+const FILES: [&str; 7] = [
+    "signet/v1/agent.proto",
+    "signet/v1/approvals.proto",
+    "signet/v1/audit.proto",
+    "signet/v1/keys.proto",
+    "signet/v1/signing.proto",
+    "signet/v1/tokens.proto",
+    "notary/signer.proto",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    for file in FILES {
+        println!("cargo:rerun-if-changed={file}");
+    }
+    let descriptors = protox::compile(FILES, ["."])?;
+    tonic_prost_build::configure().compile_fds(descriptors)?;
+    Ok(())
+}
