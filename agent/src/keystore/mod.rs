@@ -1,0 +1,1 @@
+//! Keys, where they are: blocking sessions on threads of their own behind one asynchronous door.

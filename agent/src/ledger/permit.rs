@@ -1,0 +1,69 @@
+//! The only key to a keystore: granted by the ledger after its commit, for one key and one byte string.
+
+use std::sync::Arc;
+
+use signet_tuf::KeyName;
+
+/// How bytes are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// SHA-256, signature as r and s, each of the curve's size.
+    EcdsaSha256,
+    /// RSASSA-PSS, SHA-256, salt of 32 bytes.
+    RsaPssSha256,
+    /// RSASSA-PKCS1-v1_5, SHA-256: certificates only.
+    RsaPkcs1Sha256,
+    /// Ed25519, 64 bytes.
+    Ed25519,
+}
+
+/// Position of a record in the log, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Seq(pub u64);
+
+/// A recorded grant. It is settled exactly once, by [`super::Ledger::settle`]; one that is lost in a crash is
+/// recorded as unknown at the next start, and keeps its version claimed.
+#[must_use = "a permit is settled exactly once"]
+#[derive(Debug)]
+pub struct Permit {
+    seq: Seq,
+    key: KeyName,
+    scheme: Scheme,
+    message: Arc<[u8]>,
+}
+
+impl Permit {
+    pub(in crate::ledger) fn grant(seq: Seq, key: KeyName, scheme: Scheme, message: Arc<[u8]>) -> Self {
+        Self { seq, key, scheme, message }
+    }
+
+    /// A permit without a record.
+    #[cfg(test)]
+    pub(crate) fn for_test(key: KeyName, scheme: Scheme, message: &[u8]) -> Self {
+        Self::grant(Seq(0), key, scheme, message.into())
+    }
+
+    /// Where the grant stands in the log.
+    #[must_use]
+    pub fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    /// The one key that may sign.
+    #[must_use]
+    pub fn key(&self) -> KeyName {
+        self.key
+    }
+
+    /// How it signs.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The exact bytes that go under the signature.
+    #[must_use]
+    pub fn message(&self) -> &Arc<[u8]> {
+        &self.message
+    }
+}
