@@ -1,0 +1,1 @@
+//! Passphrases and PINs for what is locked.

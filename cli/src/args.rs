@@ -1,0 +1,1 @@
+//! The command line: Notary's words and flags, and ours.
