@@ -1,0 +1,302 @@
+//! Child processes that cannot outlive the story.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use rustix::process::{Pid, Signal};
+
+use crate::wait_until;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A command to be run with exactly the environment given.
+#[derive(Clone)]
+pub struct Call {
+    program: OsString,
+    args: Vec<OsString>,
+    env: BTreeMap<OsString, OsString>,
+    directory: PathBuf,
+    input: Vec<u8>,
+    limit: Duration,
+}
+
+impl Call {
+    /// A command in `directory`, with an empty environment and empty input.
+    pub fn new(program: impl AsRef<OsStr>, directory: &Path) -> Self {
+        Self {
+            program: program.as_ref().to_owned(),
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            directory: directory.to_owned(),
+            input: Vec::new(),
+            limit: LIMIT,
+        }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args
+            .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// Adds a variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.env.insert(name.into(), value.as_ref().to_owned());
+        self
+    }
+
+    /// Adds variables.
+    #[must_use]
+    pub fn envs(mut self, variables: &BTreeMap<OsString, OsString>) -> Self {
+        self.env.extend(variables.clone());
+        self
+    }
+
+    /// Takes a variable out.
+    #[must_use]
+    pub fn without_env(mut self, name: &str) -> Self {
+        self.env.remove(OsStr::new(name));
+        self
+    }
+
+    /// What the command reads on its standard input.
+    #[must_use]
+    pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.input = bytes.into();
+        self
+    }
+
+    /// The working directory.
+    #[must_use]
+    pub fn directory(mut self, directory: &Path) -> Self {
+        directory.clone_into(&mut self.directory);
+        self
+    }
+
+    /// How long the command may take, the closing of its output included.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Runs to the end; a non-zero status is an answer, not an error.
+    pub fn finish(&self) -> Result<Finished> {
+        let mut child = self
+            .command()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("start {self}"))?;
+        let stdout = drain(child.stdout.take());
+        let stderr = drain(child.stderr.take());
+        let mut child = Background {
+            child,
+            name: self.to_string(),
+        };
+        if let Some(mut stdin) = child.child.stdin.take() {
+            // A command that does not read its input is no fault of the story.
+            if let Err(error) = stdin.write_all(&self.input)
+                && error.kind() != std::io::ErrorKind::BrokenPipe
+            {
+                return Err(error).with_context(|| format!("write to {self}"));
+            }
+        }
+        // A daemon that kept the pipe open would be seen here: `x=$(command)` waits for exactly this.
+        let over = wait_until(&format!("the end of {self}"), self.limit, || {
+            stdout.is_finished() && stderr.is_finished() && child.exited().is_some()
+        });
+        if let Err(error) = over {
+            child.kill();
+            bail!("{error}; what it said so far is lost with it");
+        }
+        let status = child
+            .exited()
+            .ok_or_else(|| anyhow!("{self} has no status"))?;
+        Ok(Finished {
+            call: self.to_string(),
+            code: status.code(),
+            stdout: collect(stdout)?,
+            stderr: collect(stderr)?,
+        })
+    }
+
+    /// Runs to the end and wants status 0.
+    pub fn ok(&self) -> Result<Finished> {
+        let finished = self.finish()?;
+        if finished.code != Some(0) {
+            bail!("should have succeeded:\n{finished}");
+        }
+        Ok(finished)
+    }
+
+    /// Runs to the end and wants status 1: the only failure Notary's command language knows.
+    pub fn refused(&self) -> Result<Finished> {
+        let finished = self.finish()?;
+        if finished.code != Some(1) {
+            bail!("should have been refused with status 1:\n{finished}");
+        }
+        Ok(finished)
+    }
+
+    /// Starts in the background; all output goes to `log`.
+    pub fn background(&self, log: &Path) -> Result<Background> {
+        let file = File::options().create(true).append(true).open(log)?;
+        let child = self
+            .command()
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .spawn()
+            .with_context(|| format!("start {self}"))?;
+        Ok(Background {
+            child,
+            name: self.to_string(),
+        })
+    }
+
+    fn command(&self) -> Command {
+        // prctl(2) PR_SET_PDEATHSIG: even a story that is killed takes its processes with it.
+        let mut command = Command::new("/usr/bin/setpriv");
+        command
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(&self.program)
+            .args(&self.args)
+            .env_clear()
+            .envs(&self.env)
+            .current_dir(&self.directory);
+        command
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Path::new(&self.program)
+            .file_name()
+            .unwrap_or(&self.program);
+        write!(f, "{}", name.to_string_lossy())?;
+        self.args
+            .iter()
+            .try_for_each(|arg| write!(f, " {}", arg.to_string_lossy()))
+    }
+}
+
+/// What a command left behind.
+pub struct Finished {
+    call: String,
+    /// The exit status; none if a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Finished {
+    /// Wants all of `words` somewhere in what was said.
+    pub fn says(self, words: &[&str]) -> Result<Self> {
+        for word in words {
+            if !self.stdout.contains(word) && !self.stderr.contains(word) {
+                bail!("should have said {word:?}:\n{self}");
+            }
+        }
+        Ok(self)
+    }
+
+    /// Wants none of `words` in what was said.
+    pub fn never_says(self, words: &[&str]) -> Result<Self> {
+        for word in words {
+            if self.stdout.contains(word) || self.stderr.contains(word) {
+                bail!("should not have said {word:?}:\n{self}");
+            }
+        }
+        Ok(self)
+    }
+}
+
+impl fmt::Display for Finished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            call,
+            code,
+            stdout,
+            stderr,
+        } = self;
+        write!(
+            f,
+            "$ {call}\n[status {code:?}]\n[stdout]\n{stdout}\n[stderr]\n{stderr}"
+        )
+    }
+}
+
+/// A process that is killed when this value goes.
+pub struct Background {
+    child: Child,
+    name: String,
+}
+
+impl Background {
+    /// The process ID.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The status, once the process has ended.
+    pub fn exited(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub fn kill(&mut self) {
+        // Both fail only if the process is gone already.
+        self.child.kill().unwrap_or_default();
+        self.child.wait().map(drop).unwrap_or_default();
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub fn terminate(&mut self, limit: Duration) -> Result<ExitStatus> {
+        let pid = Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, Signal::TERM)?;
+        let name = self.name.clone();
+        wait_until(&format!("the end of {name} after SIGTERM"), limit, || {
+            self.exited().is_some()
+        })?;
+        self.exited().ok_or_else(|| anyhow!("{name} has no status"))
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn drain(stream: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut stream) = stream {
+            stream.read_to_end(&mut bytes).map(drop).unwrap_or_default();
+        }
+        bytes
+    })
+}
+
+fn collect(reader: JoinHandle<Vec<u8>>) -> Result<String> {
+    let bytes = reader
+        .join()
+        .map_err(|_| anyhow!("a reader of output panicked"))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
