@@ -1,1 +1,27 @@
-//! Placeholder.
+//! TUF metadata as types.
+//!
+//! This crate owns what metadata means: names, keys, the canonical form that is signed, the wire form that is published, and
+//! the rules by which signatures, thresholds and root chains are checked. It does no I/O, reads no clock and holds no private
+//! key. The dialect of Notary 1 lives in [`notary1`].
+
+mod expires;
+mod ids;
+pub mod json;
+mod key;
+mod metadata;
+mod names;
+pub mod notary1;
+mod signature;
+pub mod verify;
+mod x509;
+
+pub use expires::{Expires, ExpiresError};
+pub use ids::{Digest, IdError, KeyId, KeyName, Version};
+pub use key::{Algorithm, AlgorithmError, KeyError, KeyType, Method, MethodError, PublicKey};
+pub use metadata::{
+    DelegatedRole, Delegations, FileMeta, Hashes, Metadata, Root, RoleKeys, Snapshot, Target, Targets, Timestamp,
+};
+pub use names::{DelegationName, Gun, NameError, Role};
+pub use notary1::{Envelope, ParseError, Problem, Signature, certificate};
+pub use signature::BadSignature;
+pub use x509::{Certificate, CertificateError};

@@ -1,0 +1,136 @@
+//! A metadata file as it is published: the content and its signatures.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::node::{Mode, Node, Trail};
+use super::{ParseError, decode, encode};
+use crate::ids::{Digest, KeyId};
+use crate::json;
+use crate::key::Method;
+use crate::metadata::{Metadata, Root, Snapshot, Targets, Timestamp};
+use crate::names::Role;
+
+/// One signature over the canonical form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    /// The key that is said to have made it.
+    pub key_id: KeyId,
+    /// How it was made.
+    pub method: Method,
+    /// The signature.
+    pub sig: Vec<u8>,
+}
+
+/// A metadata file: content, signing form and signatures. That it was parsed says nothing about its signatures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    metadata: Metadata,
+    signed: Vec<u8>,
+    signatures: Vec<Signature>,
+}
+
+impl Envelope {
+    /// Puts content and signatures together.
+    #[must_use]
+    pub fn new(metadata: Metadata, signatures: Vec<Signature>) -> Self {
+        let signed = encode(&metadata);
+        Self { metadata, signed, signatures }
+    }
+
+    /// Parses a metadata file of `role` that others made.
+    ///
+    /// Unknown members are tolerated. Those inside `signed` stay part of the signing form, which is computed as Go's verifiers
+    /// do: from the JSON value, not from the types.
+    ///
+    /// # Errors
+    /// [`ParseError`] for anything but strict JSON, for missing members and for wrong types.
+    pub fn parse(role: &Role, wire: &[u8]) -> Result<Self, ParseError> {
+        let value = json::parse(wire)?;
+        let top = Node::new(&value, Trail::Top, Mode::Tolerant).object(&["signatures", "signed"])?;
+        let signed = top.member("signed")?;
+        Ok(Self {
+            metadata: decode::metadata(role, &signed)?,
+            signed: json::to_canonical(signed.value()),
+            signatures: top.member("signatures")?.items(decode::signature)?,
+        })
+    }
+
+    /// The content.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// The canonical form: the bytes that the signatures are over.
+    #[must_use]
+    pub fn signed(&self) -> &[u8] {
+        &self.signed
+    }
+
+    /// The digest of the canonical form.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.signed)
+    }
+
+    /// The signatures, none of them verified.
+    #[must_use]
+    pub fn signatures(&self) -> &[Signature] {
+        &self.signatures
+    }
+
+    /// The content, if it is root metadata.
+    #[must_use]
+    pub fn root(&self) -> Option<&Root> {
+        match &self.metadata {
+            Metadata::Root(root) => Some(root),
+            Metadata::Targets(_) | Metadata::Snapshot(_) | Metadata::Timestamp(_) => None,
+        }
+    }
+
+    /// The content, if it is metadata of targets or of a delegation.
+    #[must_use]
+    pub fn targets(&self) -> Option<&Targets> {
+        match &self.metadata {
+            Metadata::Targets(targets) => Some(targets),
+            Metadata::Root(_) | Metadata::Snapshot(_) | Metadata::Timestamp(_) => None,
+        }
+    }
+
+    /// The content, if it is snapshot metadata.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<&Snapshot> {
+        match &self.metadata {
+            Metadata::Snapshot(snapshot) => Some(snapshot),
+            Metadata::Root(_) | Metadata::Targets(_) | Metadata::Timestamp(_) => None,
+        }
+    }
+
+    /// The content, if it is timestamp metadata.
+    #[must_use]
+    pub fn timestamp(&self) -> Option<&Timestamp> {
+        match &self.metadata {
+            Metadata::Timestamp(timestamp) => Some(timestamp),
+            Metadata::Root(_) | Metadata::Targets(_) | Metadata::Snapshot(_) => None,
+        }
+    }
+
+    /// The bytes to publish, as Go writes them.
+    #[must_use]
+    pub fn to_wire(&self) -> Vec<u8> {
+        let signatures: Vec<String> = self.signatures.iter().map(wire_signature).collect();
+        let mut out = br#"{"signed":"#.to_vec();
+        out.extend(json::escape_for_wire(&String::from_utf8_lossy(&self.signed)));
+        out.extend_from_slice(br#","signatures":["#);
+        out.extend_from_slice(signatures.join(",").as_bytes());
+        out.extend_from_slice(b"]}");
+        out
+    }
+}
+
+/// Members in the order of Notary's type, which is not sorted; none of the three can hold a character to escape.
+fn wire_signature(signature: &Signature) -> String {
+    let sig = STANDARD.encode(&signature.sig);
+    format!(r#"{{"keyid":"{}","method":"{}","sig":"{sig}"}}"#, signature.key_id, signature.method)
+}

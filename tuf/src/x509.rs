@@ -1,0 +1,129 @@
+//! The few facts of an X.509 certificate that Notary's rules look at.
+
+use der::asn1::ObjectIdentifier;
+use der::{Decode, Encode, Tag, Tagged};
+use time::OffsetDateTime;
+use x509_cert::ext::pkix::BasicConstraints;
+use x509_cert::name::Name;
+
+const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+const SHA1_SIGNATURES: [ObjectIdentifier; 3] = [
+    ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.5"),
+    ObjectIdentifier::new_unwrap("1.2.840.10045.4.1"),
+    ObjectIdentifier::new_unwrap("1.2.840.10040.4.3"),
+];
+
+/// Why a text is not a usable certificate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateError {
+    /// Not PEM, or no block of kind `CERTIFICATE` in it.
+    #[error("there is no PEM block `CERTIFICATE`")]
+    NotPem,
+    /// The block does not hold a certificate.
+    #[error("the certificate cannot be decoded: {0}")]
+    Encoding(String),
+    /// A time before year 0 or after year 9999.
+    #[error("the certificate's validity is out of range")]
+    Validity,
+}
+
+/// What a certificate says about its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    common_name: String,
+    not_before: OffsetDateTime,
+    not_after: OffsetDateTime,
+    is_ca: bool,
+    sha1: bool,
+    spki: Vec<u8>,
+}
+
+impl Certificate {
+    /// Reads all certificates of a PEM text, the leaf first as Notary writes them.
+    ///
+    /// # Errors
+    /// [`CertificateError`], also when the text holds no certificate.
+    pub fn bundle(pem_text: &str) -> Result<Vec<Self>, CertificateError> {
+        let blocks = pem::parse_many(pem_text).map_err(|_| CertificateError::NotPem)?;
+        let certificates: Vec<Self> = blocks
+            .iter()
+            .filter(|block| block.tag() == "CERTIFICATE")
+            .map(|block| Self::from_der(block.contents()))
+            .collect::<Result<_, _>>()?;
+        if certificates.is_empty() { Err(CertificateError::NotPem) } else { Ok(certificates) }
+    }
+
+    /// Reads one certificate.
+    ///
+    /// # Errors
+    /// [`CertificateError::Encoding`] and [`CertificateError::Validity`].
+    pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
+        let certificate = x509_cert::Certificate::from_der(der).map_err(encoding)?;
+        let body = certificate.tbs_certificate();
+        let is_ca = match body.get_extension::<BasicConstraints>().map_err(encoding)? {
+            Some((_, constraints)) => constraints.ca,
+            None => false,
+        };
+        Ok(Self {
+            common_name: common_name(body.subject()),
+            not_before: instant(body.validity().not_before)?,
+            not_after: instant(body.validity().not_after)?,
+            is_ca,
+            sha1: SHA1_SIGNATURES.contains(&certificate.signature_algorithm().oid),
+            spki: body.subject_public_key_info().to_der().map_err(encoding)?,
+        })
+    }
+
+    /// The subject's common name, empty if it has none; the last one if it has several, as Go reads it.
+    #[must_use]
+    pub fn common_name(&self) -> &str {
+        &self.common_name
+    }
+
+    /// The first instant of its validity.
+    #[must_use]
+    pub fn not_before(&self) -> OffsetDateTime {
+        self.not_before
+    }
+
+    /// The last instant of its validity.
+    #[must_use]
+    pub fn not_after(&self) -> OffsetDateTime {
+        self.not_after
+    }
+
+    /// Whether it may sign other certificates.
+    #[must_use]
+    pub fn is_ca(&self) -> bool {
+        self.is_ca
+    }
+
+    /// Whether it is signed with SHA-1, which Notary refuses.
+    #[must_use]
+    pub fn is_signed_with_sha1(&self) -> bool {
+        self.sha1
+    }
+
+    /// The DER of its `SubjectPublicKeyInfo`.
+    #[must_use]
+    pub fn spki(&self) -> &[u8] {
+        &self.spki
+    }
+}
+
+fn common_name(subject: &Name) -> String {
+    let names = subject.iter().filter(|attribute| attribute.oid == COMMON_NAME);
+    let text = names.last().filter(|attribute| {
+        matches!(attribute.value.tag(), Tag::PrintableString | Tag::Utf8String | Tag::Ia5String | Tag::TeletexString)
+    });
+    text.map(|attribute| String::from_utf8_lossy(attribute.value.value()).into_owned()).unwrap_or_default()
+}
+
+fn instant(time: x509_cert::time::Time) -> Result<OffsetDateTime, CertificateError> {
+    let seconds = i64::try_from(time.to_unix_duration().as_secs()).map_err(|_| CertificateError::Validity)?;
+    OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| CertificateError::Validity)
+}
+
+fn encoding(error: der::Error) -> CertificateError {
+    CertificateError::Encoding(error.to_string())
+}
