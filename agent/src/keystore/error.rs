@@ -1,0 +1,169 @@
+//! What a keystore says when it cannot do what was asked, split by what the caller can do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::{Place, Tries};
+
+/// Whether a signature may exist although none was returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reached {
+    /// Proved: the private key was never asked.
+    Nothing,
+    /// The device was lost, or answered nonsense, while it signed.
+    Unknown,
+}
+
+/// A refusal or failure of a keystore.
+#[derive(Debug, thiserror::Error)]
+pub enum KeystoreError {
+    /// The token is not there.
+    #[error("token `{token}` is absent: insert it, or start what provides it, and repeat")]
+    Absent {
+        /// The configured name.
+        token: String,
+    },
+    /// A PIN or passphrase is wanted first.
+    #[error("key {key} at {place} is locked: unlock it and repeat")]
+    Locked {
+        /// The key's name or canonical id, in hexadecimal; empty when a whole token is meant.
+        key: String,
+        /// Where the key is.
+        place: Place,
+        /// The configured name of the token; `None` for a file.
+        token: Option<String>,
+        /// The key's role, where it is known.
+        role: Option<String>,
+    },
+    /// The PIN or passphrase is wrong.
+    #[error("the PIN or passphrase for {place} is incorrect")]
+    SecretIncorrect {
+        /// What it was for.
+        place: String,
+        /// What the token tells about the tries that are left.
+        tries: Tries,
+    },
+    /// One more wrong PIN would block the token.
+    #[error("token `{token}` has one PIN try left: repeat with permission to spend it")]
+    LastTry {
+        /// The configured name.
+        token: String,
+    },
+    /// The user PIN is blocked.
+    #[error("the user PIN of token `{token}` is blocked: its security officer must set a new one")]
+    PinBlocked {
+        /// The configured name.
+        token: String,
+    },
+    /// The token or its module answered with an error.
+    #[error("{token} failed: {what}")]
+    Failed {
+        /// The configured name, or the file.
+        token: String,
+        /// What it answered.
+        what: String,
+        /// Whether the private key was asked.
+        reached: Reached,
+    },
+    /// The keystore cannot do this.
+    #[error("{place} does not support {what}")]
+    NotSupported {
+        /// The token or file.
+        place: String,
+        /// What was asked of it.
+        what: String,
+    },
+    /// No such key at that place.
+    #[error("no key {key} here: `key list` shows the keys there are")]
+    UnknownKey {
+        /// As it was asked for.
+        key: String,
+    },
+    /// No such token in the configuration.
+    #[error("no token `{token}` is configured; there are: {}", list(.configured))]
+    UnknownToken {
+        /// As it was asked for.
+        token: String,
+        /// The names that would have been right.
+        configured: Vec<String>,
+    },
+    /// A directory or file that must not be used as it is.
+    #[error("{} must not be used: {why}", .path.display())]
+    UnsafePath {
+        /// The directory or file.
+        path: PathBuf,
+        /// What is wrong with it, and what would be right.
+        why: String,
+    },
+    /// A key file that cannot be read.
+    #[error("key file {} is corrupt: {why}", .path.display())]
+    CorruptKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A key file of that name exists already.
+    #[error("{} exists already and is not overwritten", .path.display())]
+    KeyExists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Too much waits already.
+    #[error("too many requests wait for this keystore: repeat later")]
+    Busy,
+    /// The file system refused.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl KeystoreError {
+    /// True if it is proved that no signature was made: the version may be freed.
+    #[must_use]
+    pub fn nothing_signed(&self) -> bool {
+        match self {
+            Self::Failed { reached, .. } => *reached == Reached::Nothing,
+            Self::Absent { .. }
+            | Self::Locked { .. }
+            | Self::SecretIncorrect { .. }
+            | Self::LastTry { .. }
+            | Self::PinBlocked { .. }
+            | Self::NotSupported { .. }
+            | Self::UnknownKey { .. }
+            | Self::UnknownToken { .. }
+            | Self::UnsafePath { .. }
+            | Self::CorruptKey { .. }
+            | Self::KeyExists { .. }
+            | Self::Busy
+            | Self::Io { .. } => true,
+        }
+    }
+}
+
+/// The configuration of the keystores cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A PKCS#11 module that must not be loaded.
+    #[error("PKCS#11 module {}: {why}", .path.display())]
+    Module {
+        /// The module's path.
+        path: PathBuf,
+        /// What is wrong, and what would be right.
+        why: String,
+    },
+    /// Two tokens of one name.
+    #[error("token `{0}` is configured twice: select one of them by its serial number")]
+    Duplicate(String),
+    /// A thread could not be started.
+    #[error("a keystore thread could not be started: {0}")]
+    Thread(#[source] io::Error),
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
