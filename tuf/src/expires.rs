@@ -26,7 +26,10 @@ impl Expires {
     pub fn at(instant: OffsetDateTime) -> Self {
         let utc = instant.to_offset(UtcOffset::UTC);
         let local = utc.replace_nanosecond(0).unwrap_or(utc);
-        Self { local, offset: UtcOffset::UTC }
+        Self {
+            local,
+            offset: UtcOffset::UTC,
+        }
     }
 
     /// The instant.
@@ -55,7 +58,8 @@ fn read(text: &str) -> Option<Expires> {
     let nanosecond = fraction(&mut rest)?;
     let offset = zone(rest)?;
     let month = Month::try_from(u8::try_from(month).ok()?).ok()?;
-    let date = Date::from_calendar_date(i32::try_from(year).ok()?, month, u8::try_from(day).ok()?).ok()?;
+    let date =
+        Date::from_calendar_date(i32::try_from(year).ok()?, month, u8::try_from(day).ok()?).ok()?;
     let time = Time::from_hms_nano(
         u8::try_from(hour).ok()?,
         u8::try_from(minute).ok()?,
@@ -63,7 +67,10 @@ fn read(text: &str) -> Option<Expires> {
         nanosecond,
     )
     .ok()?;
-    Some(Expires { local: date.with_time(time).assume_offset(offset), offset })
+    Some(Expires {
+        local: date.with_time(time).assume_offset(offset),
+        offset,
+    })
 }
 
 fn digits(rest: &mut &str, count: usize) -> Option<u32> {
@@ -132,7 +139,12 @@ impl fmt::Display for Expires {
         }
         let (hours, minutes, _) = self.offset.as_hms();
         let sign = if self.offset.is_negative() { '-' } else { '+' };
-        write!(f, "{sign}{:02}:{:02}", hours.unsigned_abs(), minutes.unsigned_abs())
+        write!(
+            f,
+            "{sign}{:02}:{:02}",
+            hours.unsigned_abs(),
+            minutes.unsigned_abs()
+        )
     }
 }
 
@@ -160,8 +172,14 @@ mod tests {
             ("2030-01-02T03:04:05Z", "2030-01-02T03:04:05Z"),
             ("2030-01-02T03:04:05.500Z", "2030-01-02T03:04:05.5Z"),
             ("2030-01-02T03:04:05.000Z", "2030-01-02T03:04:05Z"),
-            ("2030-01-02T03:04:05.123456789Z", "2030-01-02T03:04:05.123456789Z"),
-            ("2030-01-02T03:04:05.000000001+02:00", "2030-01-02T03:04:05.000000001+02:00"),
+            (
+                "2030-01-02T03:04:05.123456789Z",
+                "2030-01-02T03:04:05.123456789Z",
+            ),
+            (
+                "2030-01-02T03:04:05.000000001+02:00",
+                "2030-01-02T03:04:05.000000001+02:00",
+            ),
             ("2030-01-02T03:04:05+00:00", "2030-01-02T03:04:05Z"),
             ("2030-01-02T03:04:05-03:30", "2030-01-02T03:04:05-03:30"),
             ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
@@ -174,11 +192,25 @@ mod tests {
     #[test]
     fn what_is_not_a_time_is_refused() {
         for text in [
-            "", "2030", "2030-01-02", "2030-01-02 03:04:05Z", "2030-01-02t03:04:05Z", "2030-01-02T03:04:05",
-            "2030-01-02T03:04:05z", "2030-02-30T00:00:00Z", "2030-13-01T00:00:00Z", "2030-01-01T24:00:00Z",
-            "2030-01-01T23:59:60Z", "2030-01-02T03:04:05.Z", "2030-01-02T03:04:05.0123456789Z",
-            "2030-01-02T03:04:05+2:00", "2030-01-02T03:04:05+02:60", "2030-01-02T03:04:05+24:00",
-            "2030-01-02T03:04:05Z ", "+030-01-02T03:04:05Z", "２030-01-02T03:04:05Z",
+            "",
+            "2030",
+            "2030-01-02",
+            "2030-01-02 03:04:05Z",
+            "2030-01-02t03:04:05Z",
+            "2030-01-02T03:04:05",
+            "2030-01-02T03:04:05z",
+            "2030-02-30T00:00:00Z",
+            "2030-13-01T00:00:00Z",
+            "2030-01-01T24:00:00Z",
+            "2030-01-01T23:59:60Z",
+            "2030-01-02T03:04:05.Z",
+            "2030-01-02T03:04:05.0123456789Z",
+            "2030-01-02T03:04:05+2:00",
+            "2030-01-02T03:04:05+02:60",
+            "2030-01-02T03:04:05+24:00",
+            "2030-01-02T03:04:05Z ",
+            "+030-01-02T03:04:05Z",
+            "２030-01-02T03:04:05Z",
         ] {
             assert!(Expires::parse(text).is_err(), "{text:?}");
         }

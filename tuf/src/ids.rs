@@ -105,7 +105,11 @@ impl Version {
     /// A version, if the number is in range.
     #[must_use]
     pub const fn new(number: u64) -> Option<Self> {
-        if number >= 1 && number <= Self::MAX { Some(Self(number)) } else { None }
+        if number >= 1 && number <= Self::MAX {
+            Some(Self(number))
+        } else {
+            None
+        }
     }
 
     /// The number.

@@ -22,7 +22,9 @@ const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
 /// Notary refuses less, aws-lc does not verify more.
 const RSA_BITS: std::ops::RangeInclusive<u32> = 2048..=8192;
 /// RFC 8410: the `SubjectPublicKeyInfo` of an Ed25519 key, up to the key itself.
-const ED25519_SPKI_HEAD: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+const ED25519_SPKI_HEAD: [u8; 12] = [
+    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
+];
 
 /// Why bytes are not a usable public key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +33,9 @@ pub enum KeyError {
     #[error("the public key cannot be decoded")]
     Encoding,
     /// An algorithm or curve that no dialect uses.
-    #[error("the public key's algorithm is not supported: use ECDSA on P-256, P-384 or P-521, RSA or Ed25519")]
+    #[error(
+        "the public key's algorithm is not supported: use ECDSA on P-256, P-384 or P-521, RSA or Ed25519"
+    )]
     Unsupported,
     /// An RSA modulus that is too short or too long.
     #[error("the RSA key has {0} bits, 2048 to 8192 are allowed")]
@@ -65,7 +69,13 @@ pub enum KeyType {
 }
 
 impl KeyType {
-    const ALL: [Self; 5] = [Self::Ecdsa, Self::EcdsaX509, Self::Rsa, Self::RsaX509, Self::Ed25519];
+    const ALL: [Self; 5] = [
+        Self::Ecdsa,
+        Self::EcdsaX509,
+        Self::Rsa,
+        Self::RsaX509,
+        Self::Ed25519,
+    ];
 
     /// Notary's spelling.
     #[must_use]
@@ -82,7 +92,9 @@ impl KeyType {
     /// The type of that spelling.
     #[must_use]
     pub fn from_wire(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|key_type| key_type.as_str() == text)
+        Self::ALL
+            .into_iter()
+            .find(|key_type| key_type.as_str() == text)
     }
 
     /// The type of the same key without a certificate around it.
@@ -146,13 +158,18 @@ impl FromStr for Method {
     /// Reads a spelling in any letter case, as Notary does.
     fn from_str(text: &str) -> Result<Self, MethodError> {
         let lower = text.to_lowercase();
-        Self::ALL.into_iter().find(|method| method.as_str() == lower).ok_or_else(|| MethodError(text.to_owned()))
+        Self::ALL
+            .into_iter()
+            .find(|method| method.as_str() == lower)
+            .ok_or_else(|| MethodError(text.to_owned()))
     }
 }
 
 /// A text that names no key algorithm.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a key algorithm: use ecdsa-p256, ecdsa-p384, ecdsa-p521, rsa-2048 or ed25519")]
+#[error(
+    "`{0}` is not a key algorithm: use ecdsa-p256, ecdsa-p384, ecdsa-p521, rsa-2048 or ed25519"
+)]
 pub struct AlgorithmError(String);
 
 /// The algorithm and size of a key.
@@ -216,9 +233,12 @@ impl FromStr for Algorithm {
             "rsa" => Ok(Self::Rsa(2048)),
             "ed25519" => Ok(Self::Ed25519),
             other => {
-                let bits = other.strip_prefix("rsa-").and_then(|bits| bits.parse().ok());
+                let bits = other
+                    .strip_prefix("rsa-")
+                    .and_then(|bits| bits.parse().ok());
                 let bits = bits.filter(|bits| RSA_BITS.contains(bits) && bits % 8 == 0);
-                bits.map(Self::Rsa).ok_or_else(|| AlgorithmError(other.to_owned()))
+                bits.map(Self::Rsa)
+                    .ok_or_else(|| AlgorithmError(other.to_owned()))
             }
         }
     }
@@ -257,9 +277,18 @@ impl PublicKey {
         };
         let algorithm = algorithm_of(&spki)?;
         if algorithm.key_type() != key_type.plain() {
-            return Err(KeyError::Mismatch { key_type, algorithm });
+            return Err(KeyError::Mismatch {
+                key_type,
+                algorithm,
+            });
         }
-        Ok(Self { key_type, public, spki, algorithm, certificates })
+        Ok(Self {
+            key_type,
+            public,
+            spki,
+            algorithm,
+            certificates,
+        })
     }
 
     /// The bare key in a `SubjectPublicKeyInfo`.
@@ -269,7 +298,9 @@ impl PublicKey {
     pub fn from_spki(spki: &[u8]) -> Result<Self, KeyError> {
         let key_type = algorithm_of(spki)?.key_type();
         let public = match key_type {
-            KeyType::Ed25519 => spki.strip_prefix(&ED25519_SPKI_HEAD).ok_or(KeyError::Encoding)?,
+            KeyType::Ed25519 => spki
+                .strip_prefix(&ED25519_SPKI_HEAD)
+                .ok_or(KeyError::Encoding)?,
             KeyType::Ecdsa | KeyType::Rsa | KeyType::EcdsaX509 | KeyType::RsaX509 => spki,
         };
         Self::new(key_type, public.to_vec())
@@ -357,7 +388,12 @@ impl PublicKey {
     ///
     /// # Errors
     /// [`BadSignature`] if it is not one, or if the method is not one of this key's.
-    pub fn verify(&self, method: Method, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+    pub fn verify(
+        &self,
+        method: Method,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), BadSignature> {
         signature::verify(self, method, message, signature)
     }
 }
@@ -371,7 +407,8 @@ impl fmt::Debug for PublicKey {
 /// SHA-256 of the canonical JSON of the key, which holds nothing that would need an escape.
 fn notary_id(key_type: KeyType, public: &[u8]) -> KeyId {
     let public = STANDARD.encode(public);
-    let text = format!(r#"{{"keytype":"{key_type}","keyval":{{"private":null,"public":"{public}"}}}}"#);
+    let text =
+        format!(r#"{{"keytype":"{key_type}","keyval":{{"private":null,"public":"{public}"}}}}"#);
     KeyId::from_bytes(sha256(text.as_bytes()))
 }
 
@@ -380,10 +417,16 @@ fn algorithm_of(spki: &[u8]) -> Result<Algorithm, KeyError> {
     if info.to_der().map_err(|_| KeyError::Encoding)? != spki {
         return Err(KeyError::Encoding);
     }
-    let key = info.subject_public_key.as_bytes().ok_or(KeyError::Encoding)?;
+    let key = info
+        .subject_public_key
+        .as_bytes()
+        .ok_or(KeyError::Encoding)?;
     match info.algorithm.oid {
         EC_PUBLIC_KEY => {
-            let curve = info.algorithm.parameters_oid().map_err(|_| KeyError::Unsupported)?;
+            let curve = info
+                .algorithm
+                .parameters_oid()
+                .map_err(|_| KeyError::Unsupported)?;
             on_curve(curve, key)
         }
         RSA_ENCRYPTION => {
@@ -393,7 +436,11 @@ fn algorithm_of(spki: &[u8]) -> Result<Algorithm, KeyError> {
                 return Err(KeyError::Encoding);
             }
             let bits = rsa_bits(key).map_err(|_| KeyError::Encoding)?;
-            if RSA_BITS.contains(&bits) { Ok(Algorithm::Rsa(bits)) } else { Err(KeyError::RsaBits(bits)) }
+            if RSA_BITS.contains(&bits) {
+                Ok(Algorithm::Rsa(bits))
+            } else {
+                Err(KeyError::RsaBits(bits))
+            }
         }
         ED25519 if info.algorithm.parameters.is_none() && key.len() == 32 => Ok(Algorithm::Ed25519),
         ED25519 => Err(KeyError::Encoding),
@@ -404,14 +451,27 @@ fn algorithm_of(spki: &[u8]) -> Result<Algorithm, KeyError> {
 /// Takes uncompressed points only, as Go does.
 fn on_curve(curve: ObjectIdentifier, point: &[u8]) -> Result<Algorithm, KeyError> {
     let (algorithm, verifier) = match curve {
-        P256 => (Algorithm::EcdsaP256, &aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1),
-        P384 => (Algorithm::EcdsaP384, &aws_lc_rs::signature::ECDSA_P384_SHA256_ASN1),
-        P521 => (Algorithm::EcdsaP521, &aws_lc_rs::signature::ECDSA_P521_SHA256_ASN1),
+        P256 => (
+            Algorithm::EcdsaP256,
+            &aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1,
+        ),
+        P384 => (
+            Algorithm::EcdsaP384,
+            &aws_lc_rs::signature::ECDSA_P384_SHA256_ASN1,
+        ),
+        P521 => (
+            Algorithm::EcdsaP521,
+            &aws_lc_rs::signature::ECDSA_P521_SHA256_ASN1,
+        ),
         _ => return Err(KeyError::Unsupported),
     };
     let is_uncompressed = point.first() == Some(&4);
     let parsed = aws_lc_rs::signature::ParsedPublicKey::new(verifier, point);
-    if is_uncompressed && parsed.is_ok() { Ok(algorithm) } else { Err(KeyError::Encoding) }
+    if is_uncompressed && parsed.is_ok() {
+        Ok(algorithm)
+    } else {
+        Err(KeyError::Encoding)
+    }
 }
 
 /// The size of the modulus in RFC 8017 `RSAPublicKey`.
@@ -423,7 +483,12 @@ fn rsa_bits(key: &[u8]) -> der::Result<u32> {
         Ok::<_, der::Error>(modulus)
     })?;
     reader.finish()?;
-    let unused = modulus.as_bytes().first().map_or(0, |byte| byte.leading_zeros());
-    let bits = u32::try_from(modulus.as_bytes().len()).unwrap_or(u32::MAX).saturating_mul(8);
+    let unused = modulus
+        .as_bytes()
+        .first()
+        .map_or(0, |byte| byte.leading_zeros());
+    let bits = u32::try_from(modulus.as_bytes().len())
+        .unwrap_or(u32::MAX)
+        .saturating_mul(8);
     Ok(bits.saturating_sub(unused))
 }

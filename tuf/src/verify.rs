@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use crate::expires::Expires;
 use crate::ids::{KeyId, KeyName, Version, sha256, sha512};
 use crate::key::PublicKey;
-use crate::metadata::{FileMeta, Metadata, Root, RoleKeys, Snapshot, Targets};
+use crate::metadata::{FileMeta, Metadata, RoleKeys, Root, Snapshot, Targets};
 use crate::names::{DelegationName, Gun, Role};
 use crate::notary1::Envelope;
 use crate::x509::Certificate;
@@ -76,7 +76,9 @@ pub enum VerifyError {
         role: Role,
     },
     /// No key of the root role counts for this collection.
-    #[error("no root key has a valid certificate for `{gun}`: its common name must be the GUN, or a prefix of it and `*`")]
+    #[error(
+        "no root key has a valid certificate for `{gun}`: its common name must be the GUN, or a prefix of it and `*`"
+    )]
     NoRootCertificate {
         /// The collection.
         gun: Gun,
@@ -123,7 +125,11 @@ pub enum VerifyError {
 ///
 /// # Errors
 /// [`VerifyError::Threshold`].
-pub fn signed_by(keys: &BTreeMap<KeyId, PublicKey>, role: &RoleKeys, envelope: &Envelope) -> Result<(), VerifyError> {
+pub fn signed_by(
+    keys: &BTreeMap<KeyId, PublicKey>,
+    role: &RoleKeys,
+    envelope: &Envelope,
+) -> Result<(), VerifyError> {
     let listed = role.key_ids.iter().filter_map(|id| keys.get(id));
     threshold_met(listed, role.threshold, envelope)
 }
@@ -146,7 +152,10 @@ pub fn first_root(gun: &Gun, envelope: &Envelope) -> Result<(), VerifyError> {
 pub fn next_root(gun: &Gun, previous: &Root, envelope: &Envelope) -> Result<(), VerifyError> {
     let root = root_of(envelope)?;
     if previous.version.next() != Some(root.version) {
-        return Err(VerifyError::VersionGap { previous: previous.version, found: root.version });
+        return Err(VerifyError::VersionGap {
+            previous: previous.version,
+            found: root.version,
+        });
     }
     signed_by_root_role_of(previous, gun, envelope, Period::Ignored)?;
     first_root(gun, envelope)
@@ -173,7 +182,11 @@ pub fn root_chain(gun: &Gun, chain: &[Envelope]) -> Result<(), VerifyError> {
 ///
 /// # Errors
 /// [`VerifyError::Expired`] and the errors of [`first_root`].
-pub fn current_root(gun: &Gun, envelope: &Envelope, now: OffsetDateTime) -> Result<(), VerifyError> {
+pub fn current_root(
+    gun: &Gun,
+    envelope: &Envelope,
+    now: OffsetDateTime,
+) -> Result<(), VerifyError> {
     unexpired(envelope.metadata(), now)?;
     signed_by_root_role_of(root_of(envelope)?, gun, envelope, Period::Includes(now))
 }
@@ -184,7 +197,11 @@ pub fn current_root(gun: &Gun, envelope: &Envelope, now: OffsetDateTime) -> Resu
 /// [`VerifyError::Expired`].
 pub fn unexpired(metadata: &Metadata, now: OffsetDateTime) -> Result<(), VerifyError> {
     let at = metadata.expires();
-    if at.instant() < now { Err(VerifyError::Expired { at }) } else { Ok(()) }
+    if at.instant() < now {
+        Err(VerifyError::Expired { at })
+    } else {
+        Ok(())
+    }
 }
 
 /// Checks size and digests of a file.
@@ -194,13 +211,28 @@ pub fn unexpired(metadata: &Metadata, now: OffsetDateTime) -> Result<(), VerifyE
 pub fn file_matches(expected: &FileMeta, bytes: &[u8]) -> Result<(), VerifyError> {
     let found = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     if found != expected.length {
-        return Err(VerifyError::Length { wanted: expected.length, found });
+        return Err(VerifyError::Length {
+            wanted: expected.length,
+            found,
+        });
     }
-    if expected.hashes.sha256.is_some_and(|digest| digest != sha256(bytes)) {
-        return Err(VerifyError::Digest { algorithm: "sha256" });
+    if expected
+        .hashes
+        .sha256
+        .is_some_and(|digest| digest != sha256(bytes))
+    {
+        return Err(VerifyError::Digest {
+            algorithm: "sha256",
+        });
     }
-    if expected.hashes.sha512.is_some_and(|digest| digest != sha512(bytes)) {
-        return Err(VerifyError::Digest { algorithm: "sha512" });
+    if expected
+        .hashes
+        .sha512
+        .is_some_and(|digest| digest != sha512(bytes))
+    {
+        return Err(VerifyError::Digest {
+            algorithm: "sha512",
+        });
     }
     if expected.hashes.sha256.is_none() && expected.hashes.sha512.is_none() {
         return Err(VerifyError::NoDigest);
@@ -215,12 +247,19 @@ pub fn file_matches(expected: &FileMeta, bytes: &[u8]) -> Result<(), VerifyError
 pub fn structure(role: &Role, metadata: &Metadata) -> Result<(), VerifyError> {
     match (role, metadata) {
         (Role::Root, Metadata::Root(root)) => root_structure(root),
-        (Role::Targets | Role::Delegation(_), Metadata::Targets(targets)) => targets_structure(role, targets),
+        (Role::Targets | Role::Delegation(_), Metadata::Targets(targets)) => {
+            targets_structure(role, targets)
+        }
         (Role::Snapshot, Metadata::Snapshot(snapshot)) => snapshot_structure(snapshot),
-        (Role::Timestamp, Metadata::Timestamp(timestamp)) => named_by_sha256(&Role::Snapshot, Some(&timestamp.snapshot)),
+        (Role::Timestamp, Metadata::Timestamp(timestamp)) => {
+            named_by_sha256(&Role::Snapshot, Some(&timestamp.snapshot))
+        }
         (
             Role::Root | Role::Targets | Role::Delegation(_) | Role::Snapshot | Role::Timestamp,
-            Metadata::Root(_) | Metadata::Targets(_) | Metadata::Snapshot(_) | Metadata::Timestamp(_),
+            Metadata::Root(_)
+            | Metadata::Targets(_)
+            | Metadata::Snapshot(_)
+            | Metadata::Timestamp(_),
         ) => Err(VerifyError::WrongRole { role: role.clone() }),
     }
 }
@@ -236,7 +275,11 @@ fn root_structure(root: &Root) -> Result<(), VerifyError> {
         let keys = distinct_keys(&role, &listed.key_ids, &root.keys)?;
         positive_threshold(&role, listed.threshold)?;
         if keys < listed.threshold {
-            return Err(VerifyError::TooFewKeys { role, keys, threshold: listed.threshold });
+            return Err(VerifyError::TooFewKeys {
+                role,
+                keys,
+                threshold: listed.threshold,
+            });
         }
     }
     Ok(())
@@ -247,7 +290,10 @@ fn targets_structure(parent: &Role, targets: &Targets) -> Result<(), VerifyError
     for delegated in &targets.delegations.roles {
         let name = &delegated.name;
         if name.parent() != *parent {
-            return Err(VerifyError::NotAChild { parent: parent.clone(), name: name.clone() });
+            return Err(VerifyError::NotAChild {
+                parent: parent.clone(),
+                name: name.clone(),
+            });
         }
         if !seen.insert(name) {
             return Err(VerifyError::ListedTwice { name: name.clone() });
@@ -260,7 +306,9 @@ fn targets_structure(parent: &Role, targets: &Targets) -> Result<(), VerifyError
 }
 
 fn snapshot_structure(snapshot: &Snapshot) -> Result<(), VerifyError> {
-    [Role::Root, Role::Targets].iter().try_for_each(|role| named_by_sha256(role, snapshot.meta.get(role)))
+    [Role::Root, Role::Targets]
+        .iter()
+        .try_for_each(|role| named_by_sha256(role, snapshot.meta.get(role)))
 }
 
 fn named_by_sha256(role: &Role, file: Option<&FileMeta>) -> Result<(), VerifyError> {
@@ -271,11 +319,22 @@ fn named_by_sha256(role: &Role, file: Option<&FileMeta>) -> Result<(), VerifyErr
 }
 
 fn positive_threshold(role: &Role, threshold: u32) -> Result<(), VerifyError> {
-    if threshold == 0 { Err(VerifyError::ZeroThreshold { role: role.clone() }) } else { Ok(()) }
+    if threshold == 0 {
+        Err(VerifyError::ZeroThreshold { role: role.clone() })
+    } else {
+        Ok(())
+    }
 }
 
-fn distinct_keys(role: &Role, ids: &[KeyId], keys: &BTreeMap<KeyId, PublicKey>) -> Result<u32, VerifyError> {
-    let missing = |id: &KeyId| VerifyError::MissingKey { role: role.clone(), key_id: *id };
+fn distinct_keys(
+    role: &Role,
+    ids: &[KeyId],
+    keys: &BTreeMap<KeyId, PublicKey>,
+) -> Result<u32, VerifyError> {
+    let missing = |id: &KeyId| VerifyError::MissingKey {
+        role: role.clone(),
+        key_id: *id,
+    };
     let names: BTreeSet<KeyName> = ids
         .iter()
         .map(|id| keys.get(id).map(PublicKey::name).ok_or_else(|| missing(id)))
@@ -284,7 +343,9 @@ fn distinct_keys(role: &Role, ids: &[KeyId], keys: &BTreeMap<KeyId, PublicKey>) 
 }
 
 fn root_of(envelope: &Envelope) -> Result<&Root, VerifyError> {
-    envelope.root().ok_or(VerifyError::WrongRole { role: Role::Root })
+    envelope
+        .root()
+        .ok_or(VerifyError::WrongRole { role: Role::Root })
 }
 
 /// Whether certificates must be valid at some time.
@@ -294,9 +355,16 @@ enum Period {
     Includes(OffsetDateTime),
 }
 
-fn signed_by_root_role_of(root: &Root, gun: &Gun, envelope: &Envelope, period: Period) -> Result<(), VerifyError> {
+fn signed_by_root_role_of(
+    root: &Root,
+    gun: &Gun,
+    envelope: &Envelope,
+    period: Period,
+) -> Result<(), VerifyError> {
     let listed = root.root.key_ids.iter().filter_map(|id| root.keys.get(id));
-    let trusted: Vec<&PublicKey> = listed.filter(|key| is_root_key_for(gun, key, period)).collect();
+    let trusted: Vec<&PublicKey> = listed
+        .filter(|key| is_root_key_for(gun, key, period))
+        .collect();
     if trusted.is_empty() {
         return Err(VerifyError::NoRootCertificate { gun: gun.clone() });
     }
@@ -342,15 +410,20 @@ fn threshold_met<'a>(
     let keys: BTreeMap<KeyId, &PublicKey> = keys.map(|key| (key.key_id(), key)).collect();
     let mut valid = BTreeSet::new();
     for signature in envelope.signatures() {
-        if let Some(key) = keys.get(&signature.key_id) {
-            if key.verify(signature.method, envelope.signed(), &signature.sig).is_ok() {
-                valid.insert(key.name());
-            }
-        }
+        let key = keys.get(&signature.key_id);
+        let key = key.filter(|key| {
+            key.verify(signature.method, envelope.signed(), &signature.sig)
+                .is_ok()
+        });
+        valid.extend(key.map(|key| key.name()));
     }
     let valid = count(&valid);
     // a threshold of zero is met by nothing
-    if wanted == 0 || valid < wanted { Err(VerifyError::Threshold { wanted, valid }) } else { Ok(()) }
+    if wanted == 0 || valid < wanted {
+        Err(VerifyError::Threshold { wanted, valid })
+    } else {
+        Ok(())
+    }
 }
 
 fn count<T>(set: &BTreeSet<T>) -> u32 {

@@ -10,8 +10,8 @@ mod write;
 use std::collections::BTreeMap;
 
 pub use parse::parse;
-pub use path::{Path, Segment};
 pub(crate) use parse::parse_below;
+pub use path::{Path, Segment};
 pub(crate) use write::escape_for_wire;
 pub use write::{to_canonical, to_wire};
 

@@ -101,7 +101,10 @@ pub enum Problem {
 
 impl From<json::Error> for ParseError {
     fn from(error: json::Error) -> Self {
-        Self { path: error.path, problem: error.problem.into() }
+        Self {
+            path: error.path,
+            problem: error.problem.into(),
+        }
     }
 }
 
@@ -129,10 +132,17 @@ fn same_bytes(signed: &[u8], ours: &[u8]) -> Result<(), ParseError> {
     if signed == ours {
         return Ok(());
     }
-    let common = signed.iter().zip(ours).take_while(|(theirs, ours)| theirs == ours).count();
+    let common = signed
+        .iter()
+        .zip(ours)
+        .take_while(|(theirs, ours)| theirs == ours)
+        .count();
     let path = match json::parse_below(base(), signed.get(..common).unwrap_or(signed)) {
         Ok(_) => Path::new(base()),
         Err(error) => error.path,
     };
-    Err(ParseError { path, problem: Problem::NotCanonical })
+    Err(ParseError {
+        path,
+        problem: Problem::NotCanonical,
+    })
 }
