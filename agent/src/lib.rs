@@ -1,10 +1,16 @@
 //! The agent: holds keys, understands what it signs, records before it signs.
 //!
 //! Floors, top to bottom: `daemon` · `listen`, `rpc` · `sign` · `ledger`, `keystore` ·
-//! `store`, `policy`, `guard`, `log`, `caller`, `config`, `secret` · `clock`.
+//! `store`, `policy`, `guard`, `log`, `intent`, `caller`, `config`, `paths`, `secret` · `clock`.
+//! `use` points down, or sideways inside one folder; a test reads the `use` lines.
 
 pub mod caller;
 pub mod clock;
+pub mod guard;
+pub mod intent;
 pub mod keystore;
 pub mod ledger;
+pub mod log;
+pub mod policy;
 pub mod secret;
+pub mod store;

@@ -82,7 +82,7 @@ pub enum TokenConfigError {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Raw {
     module: PathBuf,
     label: Option<String>,

@@ -1,0 +1,245 @@
+//! What a request shows: root chain, delegating metadata, the version that is published.
+//!
+//! All of it is verified here; whether the ledger knows the collection is the ledger's to say.
+
+use std::collections::BTreeMap;
+
+use signet_tuf::{
+    Envelope, Gun, KeyId, Metadata, ParseError, PublicKey, Role, RoleKeys, Root, Targets, Version,
+    verify::{self, VerifyError},
+};
+
+use super::{Mark, Refusal};
+use crate::intent::Intent;
+
+/// Wire documents as they came.
+#[derive(Debug, Clone, Default)]
+pub struct EvidenceBytes {
+    /// Root metadata, ascending.
+    pub root_chain: Vec<Vec<u8>>,
+    /// From targets down to the direct parent.
+    pub delegating: Vec<Vec<u8>>,
+    /// The newest published version of the role.
+    pub current: Vec<u8>,
+}
+
+/// Evidence that holds together.
+#[derive(Debug, Clone, Default)]
+pub struct Shown {
+    /// Version and digest of each root shown, ascending.
+    pub chain: Vec<Mark>,
+    /// The roots themselves.
+    pub roots: Vec<Root>,
+    /// From targets down to the direct parent.
+    pub parents: Vec<Targets>,
+    /// The newest published version of the role.
+    pub current: Option<(Mark, Metadata)>,
+}
+
+impl Shown {
+    /// The newest root shown.
+    #[must_use]
+    pub fn tip(&self) -> Option<&Root> {
+        self.roots.last()
+    }
+}
+
+/// Evidence that does not hold.
+#[derive(Debug, thiserror::Error)]
+pub enum EvidenceFault {
+    /// A document that cannot be read.
+    #[error("evidence: {what} is not metadata: {source}")]
+    Unreadable {
+        /// Which document.
+        what: String,
+        /// Where and why.
+        source: ParseError,
+    },
+    /// A document that does not verify.
+    #[error("evidence: {what} does not verify: {source}")]
+    Unverified {
+        /// Which document.
+        what: String,
+        /// Why.
+        source: VerifyError,
+    },
+    /// More of the root chain would be needed to judge.
+    #[error("evidence: show the root metadata from version 1")]
+    RootsMissing,
+    /// The root chain does not end where the request begins.
+    #[error("evidence: to sign root version {asked} the chain must end with version {wanted}")]
+    ChainEnd {
+        /// The version asked for.
+        asked: Version,
+        /// The version before.
+        wanted: u64,
+    },
+    /// The parents shown are not those of the delegation.
+    #[error("evidence: show targets and each delegation down to the parent of {role}")]
+    Parents {
+        /// The delegation.
+        role: Role,
+    },
+}
+
+/// Verifies what is shown for a request about `role` of `gun`; `asked` is the metadata to be signed, if any.
+///
+/// # Errors
+/// [`EvidenceFault`] names the document and what is wrong with it.
+pub fn verify(
+    gun: &Gun,
+    role: &Role,
+    asked: Option<&Metadata>,
+    bytes: &EvidenceBytes,
+) -> Result<Shown, EvidenceFault> {
+    let envelopes = bytes
+        .root_chain
+        .iter()
+        .map(|document| read(&Role::Root, document))
+        .collect::<Result<Vec<_>, _>>()?;
+    check_chain(gun, &envelopes)?;
+    let mut shown = Shown {
+        chain: envelopes.iter().map(mark).collect(),
+        roots: envelopes.iter().filter_map(Envelope::root).cloned().collect(),
+        ..Shown::default()
+    };
+    if let (Role::Root, Some(Metadata::Root(root))) = (role, asked) {
+        chain_ends_before(root.version, &shown)?;
+        return Ok(shown);
+    }
+    if shown.roots.is_empty() {
+        return Err(EvidenceFault::RootsMissing);
+    }
+    shown.parents = parents(role, &bytes.delegating, &shown)?;
+    if !bytes.current.is_empty() && *role != Role::Root {
+        let envelope = read(role, &bytes.current)?;
+        signed_for(role, &envelope, &shown)?;
+        shown.current = Some((mark(&envelope), envelope.metadata().clone()));
+    }
+    Ok(shown)
+}
+
+fn read(role: &Role, document: &[u8]) -> Result<Envelope, EvidenceFault> {
+    Envelope::parse(role, document).map_err(|source| EvidenceFault::Unreadable { what: role.to_string(), source })
+}
+
+fn mark(envelope: &Envelope) -> Mark {
+    Mark { version: envelope.metadata().version(), digest: envelope.digest() }
+}
+
+fn check_chain(gun: &Gun, envelopes: &[Envelope]) -> Result<(), EvidenceFault> {
+    let Some(first) = envelopes.first() else { return Ok(()) };
+    let unverified = |source| EvidenceFault::Unverified { what: "the root chain".to_owned(), source };
+    if first.metadata().version() == Version::FIRST {
+        verify::first_root(gun, first).map_err(unverified)?;
+    }
+    verify::root_chain(gun, envelopes).map_err(unverified)
+}
+
+fn chain_ends_before(asked: Version, shown: &Shown) -> Result<(), EvidenceFault> {
+    let wanted = asked.get().saturating_sub(1);
+    let end = shown.chain.last().map_or(0, |mark| mark.version.get());
+    if end == wanted { Ok(()) } else { Err(EvidenceFault::ChainEnd { asked, wanted }) }
+}
+
+fn parents(role: &Role, documents: &[Vec<u8>], shown: &Shown) -> Result<Vec<Targets>, EvidenceFault> {
+    let lineage = lineage(role);
+    if *role != Role::Snapshot && documents.len() != lineage.len() {
+        return Err(EvidenceFault::Parents { role: role.clone() });
+    }
+    let mut so_far = Shown { roots: shown.roots.clone(), ..Shown::default() };
+    for (document, parent) in documents.iter().zip(if *role == Role::Snapshot { vec![Role::Targets] } else { lineage }) {
+        let envelope = read(&parent, document)?;
+        signed_for(&parent, &envelope, &so_far)?;
+        so_far.parents.extend(envelope.targets().cloned());
+    }
+    Ok(so_far.parents)
+}
+
+/// The roles above a delegation, targets first.
+fn lineage(role: &Role) -> Vec<Role> {
+    let mut above: Vec<Role> = std::iter::successors(role.parent().filter(|_| is_delegation(role)), |parent| {
+        parent.parent().filter(|_| is_delegation(parent))
+    })
+    .collect();
+    above.reverse();
+    above
+}
+
+fn is_delegation(role: &Role) -> bool {
+    matches!(role, Role::Delegation(_))
+}
+
+/// Top-level roles: by the newest root shown, or by an older one, since a published version may be older than
+/// the rotation of its key. Delegations: by their direct parent.
+fn signed_for(role: &Role, envelope: &Envelope, shown: &Shown) -> Result<(), EvidenceFault> {
+    let unverified = |source| EvidenceFault::Unverified { what: role.to_string(), source };
+    if is_delegation(role) {
+        let delegated = delegated_keys(role, shown).ok_or_else(|| EvidenceFault::Parents { role: role.clone() })?;
+        return verify::signed_by(&delegated.keys, &delegated.role_keys, envelope).map_err(unverified);
+    }
+    let mut first_failure = None;
+    for root in shown.roots.iter().rev() {
+        let Some(role_keys) = root.role_keys(role) else { continue };
+        match verify::signed_by(&root.keys, role_keys, envelope) {
+            Ok(()) => return Ok(()),
+            Err(failure) => first_failure = first_failure.or(Some(failure)),
+        }
+    }
+    match first_failure {
+        Some(source) if shown.roots.first().is_some_and(|root| root.version == Version::FIRST) => Err(unverified(source)),
+        _ => Err(EvidenceFault::RootsMissing),
+    }
+}
+
+/// The keys that root or the parent lists for a role.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Keys by the ID under which they are listed.
+    pub keys: BTreeMap<KeyId, PublicKey>,
+    /// The role's own IDs and threshold.
+    pub role_keys: RoleKeys,
+}
+
+fn delegated_keys(role: &Role, shown: &Shown) -> Option<Listed> {
+    let delegations = &shown.parents.last()?.delegations;
+    let delegated = delegations.roles.iter().find(|delegated| delegated.name.as_str() == role.as_str())?;
+    let role_keys = RoleKeys { key_ids: delegated.key_ids.clone(), threshold: delegated.threshold };
+    Some(Listed { keys: delegations.keys.clone(), role_keys })
+}
+
+/// The keys that may sign what is asked. Root: those of the new version and of every root shown (rotation, and
+/// older roots for clients that lag behind). Others: those of the newest root, or of the parent.
+///
+/// # Errors
+/// [`Refusal::KeyNotListed`] for an asked key that is not among them; [`Refusal::UnknownRoot`] without a root.
+pub fn listed_keys(intent: &Intent, shown: &Shown) -> Result<Listed, Refusal> {
+    let listed = match (&intent.role, &intent.metadata) {
+        (Role::Root, Metadata::Root(root)) => keys_of_roots(root, &shown.roots),
+        (Role::Delegation(_), _) => delegated_keys(&intent.role, shown).ok_or(Refusal::UnknownRoot)?,
+        (role, _) => {
+            let tip = shown.tip().ok_or(Refusal::UnknownRoot)?;
+            let role_keys = tip.role_keys(role).ok_or(Refusal::UnknownRoot)?.clone();
+            Listed { keys: tip.keys.clone(), role_keys }
+        }
+    };
+    match intent.keys.iter().find(|key| !listed.role_keys.key_ids.contains(key)) {
+        Some(key) => Err(Refusal::KeyNotListed { key: *key, role: intent.role.clone() }),
+        None => Ok(listed),
+    }
+}
+
+fn keys_of_roots(new: &Root, before: &[Root]) -> Listed {
+    let mut listed = Listed { keys: BTreeMap::new(), role_keys: RoleKeys { key_ids: Vec::new(), threshold: new.root.threshold } };
+    for root in std::iter::once(new).chain(before.iter().rev()) {
+        for id in &root.root.key_ids {
+            if let Some(key) = root.keys.get(id)
+                && !listed.role_keys.key_ids.contains(id)
+            {
+                listed.keys.insert(*id, key.clone());
+                listed.role_keys.key_ids.push(*id);
+            }
+        }
+    }
+    listed
+}

@@ -1,0 +1,82 @@
+//! What is asked: metadata that was parsed, and is canonical to the byte.
+
+use std::sync::Arc;
+
+use signet_tuf::{Digest, Gun, KeyId, Metadata, NameError, ParseError, Role, Version, notary1};
+
+use crate::guard::Mark;
+
+/// A request to sign one version of one role, understood.
+#[derive(Debug, Clone)]
+pub struct Intent {
+    /// The collection's name.
+    pub gun: Gun,
+    /// The role.
+    pub role: Role,
+    /// Keys by ID, as root or the parent lists them; empty: every listed key that is at hand.
+    pub keys: Vec<KeyId>,
+    /// What the bytes say.
+    pub metadata: Metadata,
+    /// The bytes: `canonical(parse(signed)) == signed`.
+    pub signed: Arc<[u8]>,
+    /// SHA-256 of the bytes.
+    pub digest: Digest,
+}
+
+/// A request that cannot be understood.
+#[derive(Debug, thiserror::Error)]
+pub enum Malformed {
+    /// The collection's name.
+    #[error("gun: {0}")]
+    Gun(#[source] NameError),
+    /// The role's name.
+    #[error("role: {0}")]
+    Role(#[source] NameError),
+    /// A key ID that is none.
+    #[error("keys: `{0}` is not a key ID of 64 hex digits")]
+    KeyId(String),
+    /// The metadata.
+    #[error("this is not metadata of role {role}: {source}")]
+    Metadata {
+        /// The role that was named.
+        role: Role,
+        /// Where and why.
+        source: ParseError,
+    },
+    /// A dialect that this agent does not speak.
+    #[error("pouf: the dialect is missing or unknown to this agent")]
+    Pouf,
+}
+
+impl Intent {
+    /// Understands a request in Notary's dialect.
+    ///
+    /// # Errors
+    /// [`Malformed`] says what and where.
+    pub fn parse(gun: &str, role: &str, keys: &[String], signed: Vec<u8>) -> Result<Self, Malformed> {
+        let gun = Gun::parse(gun).map_err(Malformed::Gun)?;
+        let role = Role::parse(role).map_err(Malformed::Role)?;
+        let keys = keys
+            .iter()
+            .map(|key| key.parse().map_err(|_| Malformed::KeyId(key.chars().take(80).collect())))
+            .collect::<Result<_, _>>()?;
+        let metadata = match notary1::parse(&role, &signed) {
+            Ok(metadata) => metadata,
+            Err(source) => return Err(Malformed::Metadata { role, source }),
+        };
+        let digest = Digest::of(&signed);
+        Ok(Self { gun, role, keys, metadata, signed: signed.into(), digest })
+    }
+
+    /// The version.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.metadata.version()
+    }
+
+    /// Version and digest.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark { version: self.version(), digest: self.digest }
+    }
+}
