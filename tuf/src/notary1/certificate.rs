@@ -72,7 +72,7 @@ impl Template {
         )
     }
 
-    /// How the root key signs: PKCS#1 v1.5 for RSA, SHA-256 for every curve, as Notary does.
+    /// How the root key signs the certificate: PKCS#1 v1.5 for RSA; SHA-256 on every curve, the one digest of Notary's metadata.
     #[must_use]
     pub fn method(&self) -> Method {
         match self.key.algorithm() {

@@ -1,0 +1,127 @@
+//! Roots vouch for each other, and Notary's also for the collection they belong to.
+
+use time::OffsetDateTime;
+
+use super::{VerifyError, threshold_met, unexpired};
+use crate::key::PublicKey;
+use crate::metadata::Root;
+use crate::names::{Gun, Role};
+use crate::notary1::Envelope;
+use crate::x509::Certificate;
+
+/// Checks a root that nothing is known about: signed by its own root role.
+///
+/// In Notary's dialect only keys inside certificates count: one leaf, not signed with SHA-1, whose common name is the GUN, or a
+/// prefix of it and `*`. Whether the certificates have expired is [`current_root`]'s question.
+///
+/// # Errors
+/// [`VerifyError::WrongRole`], [`VerifyError::NoRootCertificate`] and [`VerifyError::Threshold`].
+pub fn first_root(gun: &Gun, envelope: &Envelope) -> Result<(), VerifyError> {
+    signed_by_root_role_of(root_of(envelope)?, gun, envelope, Period::Ignored)
+}
+
+/// Checks that a root follows `previous`: the next version, signed by the root role of both.
+///
+/// # Errors
+/// [`VerifyError::VersionGap`] and the errors of [`first_root`].
+pub fn next_root(gun: &Gun, previous: &Root, envelope: &Envelope) -> Result<(), VerifyError> {
+    let root = root_of(envelope)?;
+    if previous.version.next() != Some(root.version) {
+        return Err(VerifyError::VersionGap {
+            previous: previous.version,
+            found: root.version,
+        });
+    }
+    signed_by_root_role_of(previous, gun, envelope, Period::Ignored)?;
+    first_root(gun, envelope)
+}
+
+/// Checks a chain of roots, oldest first, without a gap; it may start at any version.
+///
+/// # Errors
+/// [`VerifyError::EmptyChain`] and the errors of [`next_root`].
+pub fn root_chain(gun: &Gun, chain: &[Envelope]) -> Result<(), VerifyError> {
+    let (first, rest) = chain.split_first().ok_or(VerifyError::EmptyChain)?;
+    first_root(gun, first)?;
+    let mut previous = root_of(first)?;
+    for envelope in rest {
+        next_root(gun, previous, envelope)?;
+        previous = root_of(envelope)?;
+    }
+    Ok(())
+}
+
+/// Checks that a root is usable at `now`: not expired, and signed with certificates that are valid.
+///
+/// A certificate may start up to a day after `now`, as Notary allows.
+///
+/// # Errors
+/// [`VerifyError::Expired`] and the errors of [`first_root`].
+pub fn current_root(
+    gun: &Gun,
+    envelope: &Envelope,
+    now: OffsetDateTime,
+) -> Result<(), VerifyError> {
+    unexpired(envelope.metadata(), now)?;
+    signed_by_root_role_of(root_of(envelope)?, gun, envelope, Period::Includes(now))
+}
+
+fn root_of(envelope: &Envelope) -> Result<&Root, VerifyError> {
+    envelope
+        .root()
+        .ok_or(VerifyError::WrongRole { role: Role::Root })
+}
+
+/// Whether certificates must be valid at some time.
+#[derive(Debug, Clone, Copy)]
+enum Period {
+    Ignored,
+    Includes(OffsetDateTime),
+}
+
+fn signed_by_root_role_of(
+    root: &Root,
+    gun: &Gun,
+    envelope: &Envelope,
+    period: Period,
+) -> Result<(), VerifyError> {
+    let listed = root.root.key_ids.iter().filter_map(|id| root.keys.get(id));
+    let trusted: Vec<&PublicKey> = listed
+        .filter(|key| is_root_key_for(gun, key, period))
+        .collect();
+    if trusted.is_empty() {
+        return Err(VerifyError::NoRootCertificate { gun: gun.clone() });
+    }
+    threshold_met(trusted.into_iter(), root.root.threshold, envelope)
+}
+
+// Notary 0.7 trustpinning: parseAllCerts, validRootLeafCerts
+fn is_root_key_for(gun: &Gun, key: &PublicKey, period: Period) -> bool {
+    let Some((leaf, others)) = key.certificates().split_first() else {
+        return false;
+    };
+    !leaf.is_ca()
+        && others.iter().all(Certificate::is_ca)
+        && !leaf.is_signed_with_sha1()
+        && leaf.not_before() <= leaf.not_after()
+        && is_within(period, leaf)
+        && names_gun(leaf.common_name(), gun)
+}
+
+fn is_within(period: Period, leaf: &Certificate) -> bool {
+    match period {
+        Period::Ignored => true,
+        Period::Includes(now) => {
+            let tomorrow = now.checked_add(time::Duration::DAY).unwrap_or(now);
+            leaf.not_before() <= tomorrow && now <= leaf.not_after()
+        }
+    }
+}
+
+fn names_gun(common_name: &str, gun: &Gun) -> bool {
+    if common_name.ends_with('*') {
+        gun.as_str().starts_with(common_name.trim_end_matches('*'))
+    } else {
+        common_name == gun.as_str()
+    }
+}
