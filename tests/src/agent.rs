@@ -24,12 +24,7 @@ pub struct Agent {
 impl Agent {
     pub(crate) fn start(call: Call, runtime: PathBuf, log: PathBuf) -> Result<Self> {
         let process = launch(&call, &runtime, &log)?;
-        Ok(Self {
-            call,
-            runtime,
-            log,
-            process,
-        })
+        Ok(Self { call, runtime, log, process })
     }
 
     /// What the agent has logged.
@@ -78,23 +73,15 @@ fn launch(call: &Call, runtime: &Path, log: &Path) -> Result<Background> {
     let mut gone = false;
     wait_until("signet-agent listens", START, || {
         gone = process.exited().is_some();
-        gone || sockets(runtime)
-            .iter()
-            .any(|socket| UnixStream::connect(socket).is_ok())
+        gone || sockets(runtime).iter().any(|socket| UnixStream::connect(socket).is_ok())
     })?;
     if gone {
-        bail!(
-            "signet-agent ended at once:\n{}",
-            fs::read_to_string(log).unwrap_or_default()
-        );
+        bail!("signet-agent ended at once:\n{}", fs::read_to_string(log).unwrap_or_default());
     }
     Ok(process)
 }
 
 pub(crate) fn sockets(runtime: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(runtime).into_iter().flatten().flatten();
-    entries
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_socket()))
-        .map(|entry| entry.path())
-        .collect()
+    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_socket())).map(|entry| entry.path()).collect()
 }

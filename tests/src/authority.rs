@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::Result;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    SanType,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -40,14 +40,11 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let (from, _) = Validity::Current.bounds();
-        params.not_before = from - Duration::days(30);
-        params.not_after = from + Duration::days(30);
+        params.not_before = from.saturating_sub(Duration::days(30));
+        params.not_after = from.saturating_add(Duration::days(30));
         let key = KeyPair::generate()?;
         let certificate = params.self_signed(&key)?;
-        Ok(Self {
-            pem: certificate.pem(),
-            issuer: Issuer::new(params, key),
-        })
+        Ok(Self { pem: certificate.pem(), issuer: Issuer::new(params, key) })
     }
 
     /// The authority's own certificate, PEM.
@@ -59,20 +56,13 @@ impl Authority {
     /// A certificate for a server on this machine: localhost and 127.0.0.1.
     pub fn server(&self, validity: Validity) -> Result<Identity> {
         let mut params = CertificateParams::new(vec!["localhost".to_owned()])?;
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "localhost");
-        params
-            .subject_alt_names
-            .push(SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+        params.distinguished_name.push(DnType::CommonName, "localhost");
+        params.subject_alt_names.push(SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         (params.not_before, params.not_after) = validity.bounds();
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?;
-        Ok(Identity {
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-        })
+        Ok(Identity { certificate: certificate.pem(), key: key.serialize_pem() })
     }
 }
 
@@ -80,8 +70,8 @@ impl Validity {
     fn bounds(self) -> (OffsetDateTime, OffsetDateTime) {
         let now = OffsetDateTime::now_utc();
         match self {
-            Self::Current => (now - Duration::days(1), now + Duration::days(1)),
-            Self::Expired => (now - Duration::days(9), now - Duration::days(1)),
+            Self::Current => (now.saturating_sub(Duration::days(1)), now.saturating_add(Duration::days(1))),
+            Self::Expired => (now.saturating_sub(Duration::days(9)), now.saturating_sub(Duration::days(1))),
         }
     }
 }

@@ -18,10 +18,7 @@ pub fn binary(name: &str) -> Result<PathBuf> {
         .map_err(|error| anyhow!("{error}"))?;
     let path = directory.join(name);
     if !path.is_file() {
-        bail!(
-            "{} is not built: run `make test`, or `cargo build --workspace`",
-            path.display()
-        );
+        bail!("{} is not built: run `make test`, or `cargo build --workspace`", path.display());
     }
     Ok(path)
 }
@@ -32,24 +29,11 @@ fn directory() -> Result<PathBuf> {
     }
     // target/<profile>/deps/<this test>
     let test = std::env::current_exe()?;
-    let profile = test
-        .ancestors()
-        .nth(2)
-        .context("the test is not inside a target directory")?;
-    let target = profile
-        .parent()
-        .context("the target directory has no name")?;
+    let profile = test.ancestors().nth(2).context("the test is not inside a target directory")?;
+    let target = profile.parent().context("the target directory has no name")?;
     let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     build
-        .args([
-            "build",
-            "--quiet",
-            "--locked",
-            "-p",
-            "signet",
-            "-p",
-            "signet-agent",
-        ])
+        .args(["build", "--quiet", "--locked", "-p", "signet", "-p", "signet-agent"])
         .arg("--target-dir")
         .arg(target)
         .current_dir(env!("CARGO_MANIFEST_DIR"));

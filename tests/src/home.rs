@@ -24,10 +24,7 @@ impl Home {
     /// An empty home with all XDG directories inside it.
     pub fn new() -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("signet-home-").tempdir()?;
-        let mut this = Self {
-            directory,
-            env: BTreeMap::new(),
-        };
+        let mut this = Self { directory, env: BTreeMap::new() };
         let path = this.path().to_owned();
         for (name, place) in [
             ("XDG_CONFIG_HOME", ".config"),
@@ -43,10 +40,7 @@ impl Home {
         }
         this.set("HOME", &path);
         this.set("LANG", "C.UTF-8");
-        let programs = binary("signet")?
-            .parent()
-            .context("signet has no directory")?
-            .to_owned();
+        let programs = binary("signet")?.parent().context("signet has no directory")?.to_owned();
         this.set("PATH", format!("{}:/usr/bin:/bin", programs.display()));
         Ok(this)
     }
@@ -97,11 +91,7 @@ impl Home {
 
     /// Starts `signet-agent` and waits until it listens.
     pub fn start_agent(&self) -> Result<Agent> {
-        Agent::start(
-            self.call(binary("signet-agent")?),
-            self.runtime(),
-            self.path().join("agent.log"),
-        )
+        Agent::start(self.call(binary("signet-agent")?), self.runtime(), self.path().join("agent.log"))
     }
 
     /// The sockets in the runtime directory, whether or not somebody listens.
@@ -125,9 +115,7 @@ impl Drop for Home {
     fn drop(&mut self) {
         // An agent that `signet` started is nobody's child.
         for socket in self.sockets() {
-            let peer = UnixStream::connect(socket)
-                .ok()
-                .and_then(|stream| socket_peercred(stream).ok());
+            let peer = UnixStream::connect(socket).ok().and_then(|stream| socket_peercred(stream).ok());
             if let Some(peer) = peer {
                 kill_process(peer.pid, Signal::KILL).unwrap_or_default();
             }

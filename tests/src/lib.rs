@@ -1,10 +1,7 @@
 //! A stage for stories: real SoftHSM tokens, a real notary-server, the real `notary`, `signet` and `signet-agent`.
 //!
 //! Every story has its own of everything (directories, ports, tokens, authority), and all of it dies with the story.
-#![expect(
-    clippy::missing_errors_doc,
-    reason = "every error here is a story that failed, with a transcript in it"
-)]
+#![expect(clippy::missing_errors_doc, reason = "every error here is a story that failed, with a transcript in it")]
 
 mod agent;
 mod authority;
@@ -13,6 +10,7 @@ mod home;
 mod notary_server;
 mod p11kit;
 mod process;
+mod record;
 mod softhsm;
 mod stage;
 mod terminal;
@@ -25,6 +23,7 @@ pub use home::Home;
 pub use notary_server::NotaryServer;
 pub use p11kit::{CLIENT_MODULE, P11KitServer};
 pub use process::{Background, Call, Finished};
+pub use record::Event;
 pub use softhsm::{MODULE as SOFTHSM_MODULE, SPY_MODULE, Softhsm};
 pub use stage::{PIN, Stage, token_table};
 pub use terminal::on_terminal;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
+use signet_tuf::{Envelope, Role};
 use tempfile::TempDir;
 
 use crate::{Authority, Background, Call, Validity, wait_until};
@@ -31,9 +32,7 @@ impl NotaryServer {
 
     /// Starts a server with a certificate that is good or not.
     pub fn start_with(authority: &Authority, validity: Validity) -> Result<Self> {
-        let directory = tempfile::Builder::new()
-            .prefix("signet-server-")
-            .tempdir()?;
+        let directory = tempfile::Builder::new().prefix("signet-server-").tempdir()?;
         let identity = authority.server(validity)?;
         fs::write(directory.path().join("server.crt"), identity.certificate)?;
         fs::write(directory.path().join("server.key"), identity.key)?;
@@ -43,16 +42,14 @@ impl NotaryServer {
             .tls_danger_accept_invalid_certs(matches!(validity, Validity::Expired))
             .timeout(Duration::from_secs(10))
             .build()?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         for _ in 0..PORTS_TRIED {
             let port = free_port()?;
             let mut process = launch(directory.path(), port)?;
             let health = format!("https://127.0.0.1:{port}/_notary_server/health");
             let answers = || {
                 runtime
-                    .block_on(http.get(&health).send())
+                    .block_on(async { http.get(&health).send().await })
                     .is_ok_and(|answer| answer.status().is_success())
             };
             let mut gone = false;
@@ -62,13 +59,7 @@ impl NotaryServer {
             })
             .with_context(|| log_of(directory.path()))?;
             if !gone {
-                return Ok(Self {
-                    directory,
-                    process,
-                    port,
-                    http,
-                    runtime,
-                });
+                return Ok(Self { directory, process, port, http, runtime });
             }
             if !log_of(directory.path()).contains("address already in use") {
                 bail!("notary-server ended at once:\n{}", log_of(directory.path()));
@@ -114,10 +105,14 @@ impl NotaryServer {
             return Ok(0);
         };
         let parsed: Value = serde_json::from_slice(&bytes)?;
-        parsed
-            .pointer("/signed/version")
-            .and_then(Value::as_u64)
-            .context("metadata without a version")
+        parsed.pointer("/signed/version").and_then(Value::as_u64).context("metadata without a version")
+    }
+
+    /// SHA-256 of what is signed in the served metadata of a role, hex.
+    pub fn digest(&self, gun: &str, role: &str) -> Result<String> {
+        let bytes = self.metadata(gun, &format!("{role}.json"))?.context("the server has no such metadata")?;
+        let role = Role::parse(role)?;
+        Ok(Envelope::parse(&role, &bytes)?.digest().to_string())
     }
 
     /// Stops the server; the port stays free for nobody in particular.
@@ -129,11 +124,7 @@ impl NotaryServer {
 impl Drop for NotaryServer {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!(
-                "[notary-server, port {}]\n{}",
-                self.port,
-                log_of(self.directory.path())
-            );
+            eprintln!("[notary-server, port {}]\n{}", self.port, log_of(self.directory.path()));
         }
     }
 }

@@ -31,16 +31,8 @@ impl P11KitServer {
             .env("PATH", "/usr/bin:/bin")
             .args(["server", "--foreground", "--name"])
             .args([directory.path().join("token")])
-            .args([
-                "--provider",
-                SOFTHSM_MODULE,
-                &format!("pkcs11:token={label}"),
-            ]);
-        let mut this = Self {
-            directory,
-            serve,
-            process: None,
-        };
+            .args(["--provider", SOFTHSM_MODULE, &format!("pkcs11:token={label}")]);
+        let mut this = Self { directory, serve, process: None };
         this.put_back()?;
         Ok(this)
     }
@@ -68,9 +60,7 @@ impl P11KitServer {
         let log = self.directory.path().join("log");
         self.process = Some(self.serve.background(&log)?);
         let socket = self.socket();
-        wait_until("p11-kit server listens", START, || {
-            UnixStream::connect(&socket).is_ok()
-        })
+        wait_until("p11-kit server listens", START, || UnixStream::connect(&socket).is_ok())
     }
 
     fn socket(&self) -> PathBuf {
@@ -87,8 +77,7 @@ impl Drop for P11KitServer {
 }
 
 fn kill_children(parent: u32) {
-    let list = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"))
-        .unwrap_or_default();
+    let list = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
     let children = list.split_whitespace().filter_map(|pid| pid.parse().ok());
     for pid in children.filter_map(rustix::process::Pid::from_raw) {
         // It fails only if the child is gone already.

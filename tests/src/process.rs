@@ -44,8 +44,7 @@ impl Call {
     /// Adds arguments.
     #[must_use]
     pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
-        self.args
-            .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
     }
 
@@ -102,10 +101,7 @@ impl Call {
             .with_context(|| format!("start {self}"))?;
         let stdout = drain(child.stdout.take());
         let stderr = drain(child.stderr.take());
-        let mut child = Background {
-            child,
-            name: self.to_string(),
-        };
+        let mut child = Background { child, name: self.to_string() };
         if let Some(mut stdin) = child.child.stdin.take() {
             // A command that does not read its input is no fault of the story.
             if let Err(error) = stdin.write_all(&self.input)
@@ -122,15 +118,8 @@ impl Call {
             child.kill();
             bail!("{error}; what it said so far is lost with it");
         }
-        let status = child
-            .exited()
-            .ok_or_else(|| anyhow!("{self} has no status"))?;
-        Ok(Finished {
-            call: self.to_string(),
-            code: status.code(),
-            stdout: collect(stdout)?,
-            stderr: collect(stderr)?,
-        })
+        let status = child.exited().ok_or_else(|| anyhow!("{self} has no status"))?;
+        Ok(Finished { call: self.to_string(), code: status.code(), stdout: collect(stdout)?, stderr: collect(stderr)? })
     }
 
     /// Runs to the end and wants status 0.
@@ -161,10 +150,7 @@ impl Call {
             .stderr(file)
             .spawn()
             .with_context(|| format!("start {self}"))?;
-        Ok(Background {
-            child,
-            name: self.to_string(),
-        })
+        Ok(Background { child, name: self.to_string() })
     }
 
     fn command(&self) -> Command {
@@ -183,13 +169,9 @@ impl Call {
 
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Path::new(&self.program)
-            .file_name()
-            .unwrap_or(&self.program);
+        let name = Path::new(&self.program).file_name().unwrap_or(&self.program);
         write!(f, "{}", name.to_string_lossy())?;
-        self.args
-            .iter()
-            .try_for_each(|arg| write!(f, " {}", arg.to_string_lossy()))
+        self.args.iter().try_for_each(|arg| write!(f, " {}", arg.to_string_lossy()))
     }
 }
 
@@ -228,16 +210,8 @@ impl Finished {
 
 impl fmt::Display for Finished {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            call,
-            code,
-            stdout,
-            stderr,
-        } = self;
-        write!(
-            f,
-            "$ {call}\n[status {code:?}]\n[stdout]\n{stdout}\n[stderr]\n{stderr}"
-        )
+        let Self { call, code, stdout, stderr } = self;
+        write!(f, "$ {call}\n[status {code:?}]\n[stdout]\n{stdout}\n[stderr]\n{stderr}")
     }
 }
 
@@ -271,9 +245,7 @@ impl Background {
         let pid = Pid::from_child(&self.child);
         rustix::process::kill_process(pid, Signal::TERM)?;
         let name = self.name.clone();
-        wait_until(&format!("the end of {name} after SIGTERM"), limit, || {
-            self.exited().is_some()
-        })?;
+        wait_until(&format!("the end of {name} after SIGTERM"), limit, || self.exited().is_some())?;
         self.exited().ok_or_else(|| anyhow!("{name} has no status"))
     }
 }
@@ -295,8 +267,6 @@ fn drain(stream: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
 }
 
 fn collect(reader: JoinHandle<Vec<u8>>) -> Result<String> {
-    let bytes = reader
-        .join()
-        .map_err(|_| anyhow!("a reader of output panicked"))?;
+    let bytes = reader.join().map_err(|_| anyhow!("a reader of output panicked"))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -29,10 +29,7 @@ impl Softhsm {
         let this = Self { directory };
         fs::write(
             this.conf(),
-            format!(
-                "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n",
-                tokens.display()
-            ),
+            format!("directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n", tokens.display()),
         )?;
         Ok(this)
     }
@@ -47,16 +44,7 @@ impl Softhsm {
     pub fn init_token(&self, label: &str, pin: &str) -> Result<()> {
         Call::new("/usr/bin/softhsm2-util", self.directory.path())
             .env("SOFTHSM2_CONF", self.conf())
-            .args([
-                "--init-token",
-                "--free",
-                "--label",
-                label,
-                "--pin",
-                pin,
-                "--so-pin",
-                SO_PIN,
-            ])
+            .args(["--init-token", "--free", "--label", label, "--pin", pin, "--so-pin", SO_PIN])
             .ok()?;
         Ok(())
     }
@@ -82,10 +70,7 @@ impl Softhsm {
     /// How often a login was sent to a token, as [`SPY_MODULE`] saw it.
     pub fn logins(&self) -> Result<usize> {
         let log = fs::read(self.spy_log()).context("read the spy's log")?;
-        Ok(String::from_utf8_lossy(&log)
-            .lines()
-            .filter(|line| line.ends_with(": C_Login"))
-            .count())
+        Ok(String::from_utf8_lossy(&log).lines().filter(|line| line.ends_with(": C_Login")).count())
     }
 
     /// The directory of all of it.

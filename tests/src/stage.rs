@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::{Authority, Call, Home, NotaryServer, SOFTHSM_MODULE, Softhsm};
+use crate::{Authority, Call, Event, Home, NotaryServer, SOFTHSM_MODULE, Softhsm};
 
 /// The user PIN of tokens on the stage.
 pub const PIN: &str = "648219";
@@ -40,21 +40,14 @@ impl Stage {
         for (name, value) in PASSPHRASES {
             home.set(name, value);
         }
-        Ok(Self {
-            authority,
-            server,
-            softhsm,
-            home,
-        })
+        Ok(Self { authority, server, softhsm, home })
     }
 
     /// A token "release" for root and targets; its PIN lies in a file, so that it is always unlocked.
     pub fn with_token() -> Result<Self> {
         let stage = Self::with_locked_token()?;
         let pin = stage.home.write("pin", PIN)?;
-        stage
-            .home
-            .agent_toml(&token_table(SOFTHSM_MODULE, Some(&pin)))?;
+        stage.home.agent_toml(&token_table(SOFTHSM_MODULE, Some(&pin)))?;
         Ok(stage)
     }
 
@@ -72,46 +65,35 @@ impl Stage {
     }
 
     /// `signet` with another trust directory.
-    pub fn signet_in<A: AsRef<OsStr>>(
-        &self,
-        trust: &Path,
-        args: impl IntoIterator<Item = A>,
-    ) -> Result<Call> {
-        Ok(self
-            .with_flags(self.home.signet::<&str>([])?, trust)
-            .args(args))
+    pub fn signet_in<A: AsRef<OsStr>>(&self, trust: &Path, args: impl IntoIterator<Item = A>) -> Result<Call> {
+        Ok(self.with_flags(self.home.signet::<&str>([])?, trust).args(args))
     }
 
     /// The real `notary` with the stage's server and that trust directory.
     pub fn notary<A: AsRef<OsStr>>(&self, trust: &Path, args: impl IntoIterator<Item = A>) -> Call {
-        self.with_flags(self.home.call("/usr/bin/notary"), trust)
-            .args(args)
+        self.with_flags(self.home.call("/usr/bin/notary"), trust).args(args)
     }
 
     /// The real `notary` with an empty trust directory: what a stranger sees.
     pub fn stranger<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Result<Call> {
-        let trust = tempfile::Builder::new()
-            .prefix("stranger-")
-            .tempdir_in(self.home.path())?
-            .keep();
+        let trust = tempfile::Builder::new().prefix("stranger-").tempdir_in(self.home.path())?.keep();
         Ok(self.notary(&trust, args))
     }
 
+    /// All records of the agent, oldest first.
+    pub fn audit(&self) -> Result<Vec<Event>> {
+        let everything = ["audit", "tail", "--json", "-n", "1000000"];
+        Event::parse_lines(&self.home.signet(everything)?.ok()?.stdout)
+    }
+
     fn with_flags(&self, call: Call, trust: &Path) -> Call {
-        call.args(["-s", &self.server.url(), "--tlscacert"])
-            .args([self.server.ca()])
-            .args(["-d"])
-            .args([trust])
+        call.args(["-s", &self.server.url(), "--tlscacert"]).args([self.server.ca()]).args(["-d"]).args([trust])
     }
 }
 
 /// agent.toml with one token for root and targets.
 #[must_use]
 pub fn token_table(module: &str, pin_file: Option<&Path>) -> String {
-    let pin_file = pin_file
-        .map(|path| format!("pin-file = \"{}\"\n", path.display()))
-        .unwrap_or_default();
-    format!(
-        "[[token]]\nmodule = \"{module}\"\nlabel = \"release\"\nroles = [\"root\", \"targets\"]\n{pin_file}"
-    )
+    let pin_file = pin_file.map(|path| format!("pin-file = \"{}\"\n", path.display())).unwrap_or_default();
+    format!("[[token]]\nmodule = \"{module}\"\nlabel = \"release\"\nroles = [\"root\", \"targets\"]\n{pin_file}")
 }

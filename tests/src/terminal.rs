@@ -9,15 +9,5 @@ use crate::{Call, Finished};
 /// All that the terminal shows is in `stdout`.
 pub fn on_terminal(call: &Call, command: &str, lines: &[&str]) -> Result<Finished> {
     let typed: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
-    call.clone()
-        .args([
-            "--quiet",
-            "--return",
-            "--flush",
-            "--command",
-            command,
-            "/dev/null",
-        ])
-        .input(typed)
-        .finish()
+    call.clone().args(["--quiet", "--return", "--flush", "--command", command, "/dev/null"]).input(typed).finish()
 }

@@ -1,0 +1,235 @@
+//! `kill -9` of the agent at random moments, under load.
+//!
+//! `SIGNET_KILL_ROUNDS` says how often; 50 if it does not.
+#![expect(clippy::arithmetic_side_effects, reason = "counts of rounds and versions of a test")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use signet_proto::v1;
+use signet_proto::v1::signing_client::SigningClient;
+use signet_tests::{Event, Stage, wait_until};
+use signet_tuf::{Digest, Envelope, Role};
+
+const GUN: &str = "example.com/acme/load";
+const STAGED_GUN: &str = "example.com/acme/staged";
+const WRITERS: usize = 4;
+
+/// Everything that clients were given: version and digest of `signed`.
+type Released = Mutex<BTreeSet<(u64, String)>>;
+
+#[test]
+fn a_killed_agent_has_recorded_every_signature_that_it_gave_away() -> Result<()> {
+    let stage = Stage::with_token()?;
+    let mut agent = stage.home.start_agent()?;
+    let load = Load::prepare(&stage)?;
+    let released = Released::default();
+    let mut rounds_with_work = 0_usize;
+    for round in 0..rounds() {
+        let before = locked(&released).len();
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| -> Result<()> {
+            for writer in 0..WRITERS {
+                let (load, released, stop) = (&load, &released, &stop);
+                scope.spawn(move || load.sign_until(stop, writer, round, released));
+            }
+            let moment = Instant::now();
+            let life = Duration::from_millis(random_below(120));
+            let outcome = wait_until("the moment of death", Duration::from_secs(10), || moment.elapsed() >= life);
+            agent.kill();
+            stop.store(true, Ordering::SeqCst);
+            outcome
+        })?;
+        if locked(&released).len() > before {
+            rounds_with_work += 1;
+        }
+        agent.restart().with_context(|| format!("after kill {round}"))?;
+    }
+    let record = stage.audit()?;
+    assert_released_was_recorded(&record, &locked(&released));
+    assert_one_content_per_version(&record);
+    assert!(
+        rounds_with_work * 4 > rounds(),
+        "the load was too light: work in {rounds_with_work} rounds of {}",
+        rounds()
+    );
+    println!("{} kills, {} signatures given away, {} records", rounds(), locked(&released).len(), record.len());
+    Ok(())
+}
+
+#[test]
+fn a_killed_agent_loses_nothing_that_was_staged() -> Result<()> {
+    let stage = Stage::with_token()?;
+    let mut agent = stage.home.start_agent()?;
+    stage.signet(["init", STAGED_GUN])?.ok()?;
+    stage.signet(["publish", STAGED_GUN])?.ok()?;
+    let mut published = 0_usize;
+    let mut names = Vec::new();
+    // A round takes a whole publish; a fifth of them is enough to meet every moment of it.
+    for round in 0..rounds().div_ceil(5) {
+        let name = format!("target-{round}-");
+        let file = stage.home.write("file", &name)?;
+        stage.signet(["add", STAGED_GUN, &name])?.args([&file]).ok()?;
+        let publish = stage.signet(["publish", STAGED_GUN])?;
+        let answer = std::thread::scope(|scope| {
+            let client = scope.spawn(|| publish.finish());
+            let moment = Instant::now();
+            let life = Duration::from_millis(random_below(250));
+            let outcome = wait_until("the moment of death", Duration::from_secs(10), || moment.elapsed() >= life);
+            agent.kill();
+            let answer = client.join().map_err(|_| anyhow!("the client panicked"))??;
+            outcome.map(|()| answer)
+        })?;
+        agent.restart().with_context(|| format!("after kill {round}"))?;
+        names.push(name.clone());
+        match answer.code {
+            Some(0) => published += 1,
+            Some(1) => assert_staged_or_published(&stage, &name).with_context(|| answer.to_string())?,
+            _ => anyhow::bail!("neither published nor plainly refused:\n{answer}"),
+        }
+    }
+    stage.signet(["publish", STAGED_GUN])?.ok()?;
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    stage.stranger(["list", STAGED_GUN])?.ok()?.says(&names)?;
+    let record = stage.audit()?;
+    assert_one_content_per_version(&record);
+    assert_server_serves_only_what_was_recorded(&stage, &record)?;
+    println!("{} kills, {published} publishes went through all the same", rounds().div_ceil(5));
+    Ok(())
+}
+
+/// A killed client may have reached the server before it died; then nothing is staged any more.
+fn assert_staged_or_published(stage: &Stage, name: &str) -> Result<()> {
+    let staged = stage.signet(["status", STAGED_GUN])?.ok()?;
+    if !staged.stdout.contains(name) {
+        stage.stranger(["list", STAGED_GUN])?.ok()?.says(&[name])?;
+    }
+    Ok(())
+}
+
+fn assert_server_serves_only_what_was_recorded(stage: &Stage, record: &[Event]) -> Result<()> {
+    let granted: BTreeSet<(&str, u64, &str)> = record
+        .iter()
+        .filter(|event| event.kind == "granted" && event.gun == STAGED_GUN)
+        .map(|event| (event.role.as_str(), event.version, event.digest.as_str()))
+        .collect();
+    for (name, role) in [("root", Role::Root), ("targets", Role::Targets), ("snapshot", Role::Snapshot)] {
+        for version in 1..=stage.server.version(STAGED_GUN, name)? {
+            // Versions that never got out are gaps.
+            let Some(bytes) = stage.server.metadata(STAGED_GUN, &format!("{version}.{name}.json"))? else {
+                continue;
+            };
+            let digest = Envelope::parse(&role, &bytes)?.digest().to_string();
+            assert!(granted.contains(&(name, version, &digest)), "{name} version {version} has no record");
+        }
+    }
+    Ok(())
+}
+
+fn assert_released_was_recorded(record: &[Event], released: &BTreeSet<(u64, String)>) {
+    let granted: BTreeSet<(u64, String)> = record
+        .iter()
+        .filter(|event| event.kind == "granted" && event.gun == GUN && event.role == "targets")
+        .map(|event| (event.version, event.digest.clone()))
+        .collect();
+    let missing: Vec<_> = released.difference(&granted).collect();
+    assert!(missing.is_empty(), "given away and not recorded: {missing:?}");
+}
+
+fn assert_one_content_per_version(record: &[Event]) {
+    let mut contents = BTreeMap::new();
+    for event in record.iter().filter(|event| event.kind == "granted") {
+        let line = (&event.gun, &event.role, event.version);
+        let first = contents.entry(line).or_insert(&event.digest);
+        assert_eq!(*first, &event.digest, "{line:?} was granted twice");
+    }
+}
+
+/// Four writers that want the same versions with different contents.
+struct Load {
+    socket: PathBuf,
+    root_chain: Vec<Vec<u8>>,
+    template: String,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Load {
+    fn prepare(stage: &Stage) -> Result<Self> {
+        stage.signet(["init", GUN])?.ok()?;
+        stage.signet(["publish", GUN])?.ok()?;
+        let root = stage.server.metadata(GUN, "root.json")?.context("no root on the server")?;
+        let targets = stage.server.metadata(GUN, "targets.json")?.context("no targets on the server")?;
+        let signed = Envelope::parse(&Role::Targets, &targets)?.signed().to_vec();
+        Ok(Self {
+            socket: stage.home.sockets().first().context("no socket")?.clone(),
+            root_chain: vec![root],
+            template: String::from_utf8(signed)?,
+            runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?,
+        })
+    }
+
+    /// Signs version after version until the agent is dead; a refusal means that another writer was faster.
+    fn sign_until(&self, stop: &AtomicBool, writer: usize, round: usize, released: &Released) {
+        self.runtime.block_on(async {
+            let Ok(channel) = self.connect().await else {
+                return;
+            };
+            let mut client = SigningClient::new(channel).max_decoding_message_size(64 << 20);
+            let mut version = locked(released).last().map_or(2, |(version, _)| *version);
+            while !stop.load(Ordering::SeqCst) {
+                version += 1;
+                let signed = self.targets(version, &format!("writer-{writer}-round-{round}"));
+                let digest = Digest::of(signed.as_bytes()).to_string();
+                let answer = client.sign(self.request(signed)).await;
+                match answer {
+                    Ok(reply) if !reply.get_ref().signatures.is_empty() => {
+                        locked(released).insert((version, digest));
+                    }
+                    Ok(_) => {}
+                    Err(status) if status.code() == tonic::Code::Unavailable => return,
+                    Err(_) => {}
+                }
+            }
+        });
+    }
+
+    async fn connect(&self) -> Result<tonic::transport::Channel> {
+        let endpoint = tonic::transport::Endpoint::from_shared(format!("unix:{}", self.socket.display()))?;
+        Ok(endpoint.timeout(Duration::from_secs(10)).connect().await?)
+    }
+
+    fn request(&self, signed: String) -> v1::SignRequest {
+        v1::SignRequest {
+            pouf: v1::Pouf::Notary1.into(),
+            gun: GUN.to_owned(),
+            role: "targets".to_owned(),
+            signed: signed.into_bytes(),
+            evidence: Some(v1::Evidence { root_chain: self.root_chain.clone(), ..v1::Evidence::default() }),
+            ..v1::SignRequest::default()
+        }
+    }
+
+    /// The published targets with another version and one target named `name`.
+    fn targets(&self, version: u64, name: &str) -> String {
+        let hash = "n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=";
+        let targets = format!(r#""targets":{{"{name}":{{"hashes":{{"sha256":"{hash}"}},"length":4}}}}"#);
+        self.template.replace(r#""targets":{}"#, &targets).replace(r#""version":2"#, &format!(r#""version":{version}"#))
+    }
+}
+
+fn locked(released: &Released) -> std::sync::MutexGuard<'_, BTreeSet<(u64, String)>> {
+    released.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn rounds() -> usize {
+    std::env::var("SIGNET_KILL_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(50)
+}
+
+fn random_below(limit: u64) -> u64 {
+    RandomState::new().build_hasher().finish() % limit
+}

@@ -1,0 +1,111 @@
+//! Tokens that are absent, go and come back.
+
+use anyhow::Result;
+use signet_tests::{CLIENT_MODULE, P11KitServer, PIN, SOFTHSM_MODULE, Softhsm, Stage, token_table};
+
+const GUN: &str = "example.com/acme/app";
+
+#[test]
+fn the_agent_runs_without_its_token_and_says_so() -> Result<()> {
+    let stage = Stage::with_files()?;
+    stage.home.agent_toml(&token_table(SOFTHSM_MODULE, None))?;
+    let _agent = stage.home.start_agent()?;
+    stage.signet(["agent", "status"])?.ok()?.says(&["release", "absent"])?;
+    let pin = stage.home.write("pin", PIN)?;
+    stage.signet(["agent", "unlock", "release", "--pin-file"])?.args([&pin]).refused()?.says(&["release"])?;
+    Ok(())
+}
+
+#[test]
+fn a_publish_without_the_token_names_it_and_keeps_everything_staged() -> Result<()> {
+    let stage = Stage::with_token()?;
+    let mut agent = stage.home.start_agent()?;
+    let file = stage.home.write("file", "content")?;
+    stage.signet(["init", GUN])?.ok()?;
+    stage.signet(["add", GUN, "first", "-p"])?.args([&file]).ok()?;
+    let before = stage.server.version(GUN, "targets")?;
+    agent.stop()?;
+    stage.softhsm.pull()?;
+    agent.restart()?;
+    stage.signet(["add", GUN, "second"])?.args([&file]).ok()?;
+    stage.signet(["publish", GUN])?.refused()?.says(&["release"])?;
+    stage.signet(["status", GUN])?.ok()?.says(&["second"])?;
+    agent.stop()?;
+    stage.softhsm.put_back()?;
+    agent.restart()?;
+    stage.signet(["publish", GUN])?.ok()?;
+    assert_eq!(stage.server.version(GUN, "targets")?, before + 1);
+    Ok(())
+}
+
+#[test]
+fn a_token_that_was_pulled_and_put_back_signs_again_by_itself() -> Result<()> {
+    let (mut stage, mut served) = served_token()?;
+    stage.home.set("P11_KIT_SERVER_ADDRESS", served.address());
+    let _agent = stage.home.start_agent()?;
+    let file = stage.home.write("file", "content")?;
+    stage.signet(["init", GUN])?.ok()?;
+    stage.signet(["add", GUN, "first", "-p"])?.args([&file]).ok()?;
+    let before = stage.server.version(GUN, "targets")?;
+
+    served.pull()?;
+    stage.signet(["add", GUN, "second"])?.args([&file]).ok()?;
+    stage.signet(["publish", GUN])?.refused()?.says(&["release"])?;
+    assert_eq!(stage.server.version(GUN, "targets")?, before);
+
+    served.put_back()?;
+    stage.signet(["publish", GUN])?.ok()?;
+    stage.stranger(["list", GUN])?.ok()?.says(&["first", "second"])?;
+    Ok(())
+}
+
+#[test]
+fn a_token_pulled_and_put_back_between_two_signatures_is_not_even_noticed() -> Result<()> {
+    let (mut stage, mut served) = served_token()?;
+    stage.home.set("P11_KIT_SERVER_ADDRESS", served.address());
+    let _agent = stage.home.start_agent()?;
+    let file = stage.home.write("file", "content")?;
+    stage.signet(["init", GUN])?.ok()?;
+    for name in ["first", "second", "third"] {
+        served.pull()?;
+        served.put_back()?;
+        stage.signet(["add", GUN, name, "-p"])?.args([&file]).ok()?;
+    }
+    stage.stranger(["list", GUN])?.ok()?.says(&["first", "second", "third"])?;
+    Ok(())
+}
+
+#[test]
+fn two_tokens_serve_two_roles() -> Result<()> {
+    let stage = Stage::with_files()?;
+    let pin = stage.home.write("pin", PIN)?;
+    let mut config = String::new();
+    for (label, role) in [("offline", "root"), ("online", "targets")] {
+        stage.softhsm.init_token(label, PIN)?;
+        config.push_str(&format!(
+            "[[token]]\nmodule = \"{SOFTHSM_MODULE}\"\nlabel = \"{label}\"\nroles = [\"{role}\"]\npin-file = \"{}\"\n",
+            pin.display()
+        ));
+    }
+    stage.home.agent_toml(&config)?;
+    let _agent = stage.home.start_agent()?;
+    let file = stage.home.write("file", "content")?;
+    stage.signet(["init", GUN])?.ok()?;
+    stage.signet(["add", GUN, "first", "-p"])?.args([&file]).ok()?;
+    let keys = stage.signet(["key", "list"])?.ok()?.stdout;
+    let line = |role: &str| keys.lines().find(|line| line.starts_with(role)).unwrap_or_default().to_owned();
+    assert!(line("root").contains("offline"), "{keys}");
+    assert!(line("targets").contains("online"), "{keys}");
+    stage.stranger(["list", GUN])?.ok()?.says(&["first"])?;
+    Ok(())
+}
+
+fn served_token() -> Result<(Stage, P11KitServer)> {
+    let stage = Stage::with_files()?;
+    let softhsm: &Softhsm = &stage.softhsm;
+    softhsm.init_token("release", PIN)?;
+    let served = P11KitServer::start(softhsm, "release")?;
+    let pin = stage.home.write("pin", PIN)?;
+    stage.home.agent_toml(&token_table(CLIENT_MODULE, Some(&pin)))?;
+    Ok((stage, served))
+}
