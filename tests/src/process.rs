@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::{Pid, Signal};
@@ -138,6 +138,17 @@ impl Call {
             bail!("should have been refused with status 1:\n{finished}");
         }
         Ok(finished)
+    }
+
+    /// Runs to the end, wants status 0, and says how long it took.
+    pub fn elapsed(&self) -> Result<Duration> {
+        let start = Instant::now();
+        let output = self.command().stdin(Stdio::null()).output().with_context(|| format!("start {self}"))?;
+        let elapsed = start.elapsed();
+        if !output.status.success() {
+            bail!("{self}: {}\n{}", output.status, String::from_utf8_lossy(&output.stdout));
+        }
+        Ok(elapsed)
     }
 
     /// Starts in the background; all output goes to `log`.
