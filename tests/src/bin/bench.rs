@@ -9,10 +9,12 @@ use signet_tests::{Call, Stage};
 const RUNS: usize = 15;
 const GUN: &str = "example.com/bench/app";
 
+type Command<'a> = Box<dyn Fn(&[&str]) -> Result<Call> + 'a>;
+
 /// One contender: how to add a file, and how to publish it.
 struct Contender<'a> {
     name: &'static str,
-    command: Box<dyn Fn(&[&str]) -> Result<Call> + 'a>,
+    command: Command<'a>,
     taken: Vec<Duration>,
 }
 
