@@ -6,11 +6,18 @@
 
 pub mod caller;
 pub mod clock;
+pub mod config;
+pub mod daemon;
 pub mod guard;
+pub mod harden;
 pub mod intent;
 pub mod keystore;
 pub mod ledger;
+pub mod listen;
 pub mod log;
+pub mod paths;
 pub mod policy;
+pub mod rpc;
 pub mod secret;
+pub mod sign;
 pub mod store;

@@ -11,7 +11,7 @@ mod writer;
 use std::{path::Path, sync::Arc};
 
 use signet_tuf::{Digest, Gun, KeyName, Version};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     caller::Principal,
@@ -198,6 +198,7 @@ pub struct Limits {
 pub struct Ledger {
     ops: mpsc::Sender<Op>,
     id: [u8; 16],
+    grown: watch::Receiver<u64>,
 }
 
 /// Resolves when the writer's thread has ended.
@@ -217,7 +218,8 @@ impl Ledger {
     ) -> Result<(Self, WriterEnded), OpenError> {
         let store = Store::open(path, new_id)?;
         let id = store.ledger_id().map_err(|source| store.fault(source))?;
-        let writer = writer::Writer::start(store, id, owner, limits, clock)?;
+        let (size, grown) = watch::channel(0);
+        let writer = writer::Writer::start(store, id, owner, limits, clock, size)?;
         let (ops, queue) = mpsc::channel(QUEUE);
         let (ended, has_ended) = oneshot::channel();
         let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || {
@@ -225,7 +227,7 @@ impl Ledger {
             drop(ended);
         });
         match thread {
-            Ok(_) => Ok((Self { ops, id }, has_ended)),
+            Ok(_) => Ok((Self { ops, id, grown }, has_ended)),
             Err(error) => Err(OpenError::Thread(error)),
         }
     }
@@ -234,6 +236,12 @@ impl Ledger {
     #[must_use]
     pub fn id(&self) -> [u8; 16] {
         self.id
+    }
+
+    /// Changes whenever records were added: the number of records.
+    #[must_use]
+    pub fn grown(&self) -> watch::Receiver<u64> {
+        self.grown.clone()
     }
 
     /// Judges a request and records the verdict; the grant is durable when this returns.

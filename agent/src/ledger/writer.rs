@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{
     CertificateAsk, Entry, Grant, Head, LedgerError, Limits, Op, Outcome, Permit, Preview, Reply, Seq,
@@ -26,6 +26,7 @@ pub(super) struct Writer {
     store: Store,
     id: [u8; 16],
     state: State,
+    size: watch::Sender<u64>,
 }
 
 /// All but the store, so that a batch can borrow that.
@@ -49,9 +50,10 @@ impl Writer {
         owner: Principal,
         limits: Limits,
         clock: Arc<dyn Clock>,
+        size: watch::Sender<u64>,
     ) -> Result<Self, StoreError> {
         let state = State { owner, limits, clock, frontier: Frontier::default(), refusals: Refusals::default() };
-        let mut writer = Self { store, id, state };
+        let mut writer = Self { store, id, state, size };
         writer.load()?;
         writer.settle_abandoned()?;
         Ok(writer)
@@ -80,7 +82,7 @@ impl Writer {
 
     /// A grant without an outcome was in flight when the last run ended: whether its key signed is not known.
     fn settle_abandoned(&mut self) -> Result<(), StoreError> {
-        let Self { store, state, id } = self;
+        let Self { store, state, id, .. } = self;
         let result = (|| {
             let batch = store.begin()?;
             let opened = Event::Opened { agent: env!("CARGO_PKG_VERSION").to_owned(), ledger: hex::encode(*id) };
@@ -116,6 +118,7 @@ impl Writer {
             tracing::error!(%failure, "nothing can be recorded");
             self.state.frontier = before;
         }
+        self.size.send_if_modified(|size| std::mem::replace(size, self.state.frontier.size()) != *size);
         for answer in answers {
             answer(failure.as_deref());
         }
@@ -125,7 +128,7 @@ impl Writer {
     }
 
     fn transact(&mut self, waiting: &mut impl Iterator<Item = Op>, answers: &mut Vec<Answer>) -> Stored<()> {
-        let Self { store, state, id } = self;
+        let Self { store, state, id, .. } = self;
         let batch = store.begin()?;
         while let Some(op) = waiting.next() {
             state.handle(&batch, *id, op, answers)?;

@@ -1,0 +1,156 @@
+//! `agent.toml`: few keys, each with a default; an unknown one is an error.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use crate::keystore::TokenConfig;
+
+/// Largest request by default: 64 MiB.
+const MAX_REQUEST_BYTES: usize = 64 << 20;
+const JUMP_LIMIT: u64 = 1000;
+
+/// The whole file.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    /// The process.
+    pub agent: AgentConfig,
+    /// All keys.
+    pub keys: KeysConfig,
+    /// Version rules.
+    pub guard: GuardConfig,
+    /// PKCS#11 tokens, in the order in which they are tried.
+    pub token: Vec<TokenConfig>,
+}
+
+/// `[agent]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct AgentConfig {
+    /// End after so long without a connection; 0: never.
+    pub idle_timeout_seconds: u64,
+    /// Largest request: metadata and evidence together.
+    pub max_request_bytes: usize,
+}
+
+impl Default for AgentConfig {
+    fn default() -> Self {
+        Self { idle_timeout_seconds: 0, max_request_bytes: MAX_REQUEST_BYTES }
+    }
+}
+
+/// `[keys]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct KeysConfig {
+    /// What to do when a key's token is absent and a key file is there.
+    pub fallback: FallbackConfig,
+}
+
+/// `fallback`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FallbackConfig {
+    /// Use the file and say so.
+    #[default]
+    Notice,
+    /// Do not sign.
+    Refuse,
+}
+
+/// `[guard]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct GuardConfig {
+    /// How far above the last version a version may be; root: always 1.
+    pub jump_limit: u64,
+}
+
+impl Default for GuardConfig {
+    fn default() -> Self {
+        Self { jump_limit: JUMP_LIMIT }
+    }
+}
+
+/// The configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("configuration {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file does not say what a configuration may say.
+    #[error("configuration {}: {source}", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Line, key and what would be right.
+        source: Box<toml::de::Error>,
+    },
+}
+
+impl Config {
+    /// Reads `named`, which must be there, or else the first of `candidates` that is. The file is named in the answer.
+    ///
+    /// # Errors
+    /// [`ConfigError`]; a file that is there is never passed over.
+    pub fn load(named: Option<&Path>, candidates: &[PathBuf]) -> Result<(Self, Option<PathBuf>), ConfigError> {
+        if let Some(path) = named {
+            return Ok((Self::read(path)?, Some(path.to_owned())));
+        }
+        for path in candidates {
+            match Self::read(path) {
+                Err(ConfigError::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                read => return Ok((read?, Some(path.clone()))),
+            }
+        }
+        Ok((Self::default(), None))
+    }
+
+    fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        toml::from_str(&text).map_err(|source| ConfigError::Invalid { path: path.to_owned(), source: source.into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        toml::from_str(text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_example_is_loaded_and_says_the_defaults() {
+        let example = parse(include_str!("../../docs/agent.toml")).expect("the example is valid");
+        let default = Config::default();
+        assert_eq!(example.agent.max_request_bytes, default.agent.max_request_bytes);
+        assert_eq!(example.agent.idle_timeout_seconds, default.agent.idle_timeout_seconds);
+        assert_eq!(example.keys.fallback, default.keys.fallback);
+        assert_eq!(example.guard.jump_limit, default.guard.jump_limit);
+        assert_eq!(example.token.len(), 1);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named() {
+        let error = parse("[agent]\nidle-timeout = 3").expect_err("unknown");
+        assert!(error.contains("idle-timeout") && error.contains("idle-timeout-seconds"), "{error}");
+    }
+
+    #[test]
+    fn a_named_file_must_be_there_and_a_candidate_need_not() {
+        let missing = PathBuf::from("/nonexistent/agent.toml");
+        assert!(Config::load(Some(&missing), &[]).is_err());
+        assert!(matches!(Config::load(None, &[missing]), Ok((_, None))));
+    }
+}

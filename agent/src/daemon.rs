@@ -1,0 +1,233 @@
+//! The process, composed in the order in which data flows; and its end, in the reverse order.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read, Seek, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use rustix::fs::{FlockOperation, flock};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+use tokio_util::task::TaskTracker;
+use tonic::transport::Server;
+
+use crate::{
+    caller::Principal,
+    clock::{Clock, SystemClock},
+    config::{Config, ConfigError, FallbackConfig},
+    keystore::{Keystores, StartError},
+    ledger::{Ledger, Limits, OpenError, WriterEnded},
+    listen::{self, Activity},
+    paths::{Environment, PathError, private_dir},
+    rpc::{About, Services},
+    sign::{Fallback, Signing},
+};
+
+/// Requests in flight may take so long at the end.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What the command line says.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// `--config`
+    pub config: Option<PathBuf>,
+    /// `--state-dir`
+    pub state_dir: Option<PathBuf>,
+    /// `--socket`
+    pub socket: Option<PathBuf>,
+    /// `--idle-timeout`, in seconds
+    pub idle_timeout: Option<u64>,
+}
+
+/// The agent cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// A directory.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Another agent serves this ledger.
+    #[error("another agent (pid {pid}) serves the ledger in {}: stop it with `signet agent stop`", state_dir.display())]
+    Running {
+        /// Its process.
+        pid: String,
+        /// The directory that both want.
+        state_dir: PathBuf,
+    },
+    /// A token's module.
+    #[error(transparent)]
+    Keystore(#[from] StartError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] OpenError),
+    /// A file, a socket, a signal.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The server failed.
+    #[error("the server failed: {0}")]
+    Serve(#[from] tonic::transport::Error),
+    /// The ledger's thread ended while the agent ran.
+    #[error("the ledger's writer ended: the agent cannot record, so it ends")]
+    WriterEnded,
+    /// No randomness.
+    #[error("the system gives no random numbers")]
+    Random,
+}
+
+/// Runs until a signal, or until it is idle for long. `ready` is called with the socket once it listens.
+///
+/// # Errors
+/// [`DaemonError`].
+pub async fn run(options: Options, ready: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), DaemonError> {
+    let uid = rustix::process::geteuid().as_raw();
+    let environment = Environment::of_process();
+    let (config, config_file) = Config::load(options.config.as_deref(), &environment.config_files())?;
+    let state_dir = options.state_dir.map_or_else(|| environment.state_dir(), Ok)?;
+    private_dir(&state_dir, uid)?;
+    let _lock = lock(&state_dir)?;
+    let owner = Principal::from_uid(uid);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let limits = Limits { jump: config.guard.jump_limit };
+    let (ledger, writer_ended) =
+        Ledger::open(&state_dir.join("ledger.db"), owner.clone(), limits, clock.clone(), random_id()?)?;
+    let keystores = Keystores::start(&config.token)?;
+    let socket = options.socket.unwrap_or_else(|| environment.socket(&state_dir, uid));
+    let idle_timeout_seconds = options.idle_timeout.unwrap_or(config.agent.idle_timeout_seconds);
+    let about = About {
+        started: clock.now().unix_timestamp(),
+        state_dir,
+        config_file,
+        idle_timeout_seconds,
+        generate: generation_rules(&config),
+    };
+    let signing = Signing {
+        ledger,
+        keystores,
+        clock,
+        max_bytes: config.agent.max_request_bytes,
+        fallback: match config.keys.fallback {
+            FallbackConfig::Notice => Fallback::Notice,
+            FallbackConfig::Refuse => Fallback::Refuse,
+        },
+    };
+    let services = Services { signing, owner, tasks: TaskTracker::new(), about: about.into() };
+    serve(services, &socket, uid, writer_ended, idle_timeout_seconds, ready).await
+}
+
+async fn serve(
+    services: Services,
+    socket: &Path,
+    uid: u32,
+    writer_ended: WriterEnded,
+    idle_timeout_seconds: u64,
+    ready: impl FnOnce(&Path) -> io::Result<()>,
+) -> Result<(), DaemonError> {
+    let io = |what: String| move |source| DaemonError::Io { what, source };
+    if let Some(dir) = socket.parent() {
+        private_dir(dir, uid)?;
+    }
+    let bound = listen::bind(socket).map_err(io(format!("socket {}", socket.display())))?;
+    let (activity, connections) = Activity::new();
+    let (incoming, name) = bound.incoming(activity);
+    let (tasks, keystores) = (services.tasks.clone(), services.signing.keystores.clone());
+    let (stop, mut stopped) = watch::channel(());
+    let server = Server::builder()
+        .add_routes(services.routes())
+        .serve_with_incoming_shutdown(incoming, async move { drop(stopped.changed().await) });
+    let mut server = std::pin::pin!(server);
+    ready(socket).map_err(io("the ready message".to_owned()))?;
+    tracing::info!(socket = %socket.display(), pid = std::process::id(), "ready");
+    tokio::select! {
+        served = &mut server => return served.map_err(Into::into),
+        ended = writer_ended => {
+            drop(ended);
+            return Err(DaemonError::WriterEnded);
+        }
+        signal = terminated() => signal.map_err(io("signals".to_owned()))?,
+        () = idle(connections, &keystores, idle_timeout_seconds) => tracing::info!("idle, ending"),
+    }
+    // No new connection from here on; what is being signed is finished and recorded.
+    drop(name);
+    drop(stop);
+    tasks.close();
+    if tokio::time::timeout(GRACE, async { tokio::join!(server, tasks.wait()).0 }).await.is_err() {
+        tracing::warn!("connections were still open at the end");
+    }
+    Ok(())
+}
+
+async fn terminated() -> io::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("asked to end");
+    Ok(())
+}
+
+/// Waits until nobody was connected for so long, and nothing is unlocked for good.
+async fn idle(mut connections: watch::Receiver<usize>, keystores: &Keystores, seconds: u64) {
+    if seconds == 0 {
+        return std::future::pending().await;
+    }
+    let timeout = Duration::from_secs(seconds);
+    loop {
+        let open = *connections.borrow_and_update() > 0;
+        match tokio::time::timeout(timeout, connections.changed()).await {
+            Err(_) if !open && !keystores.tokens().await.iter().any(|token| token.unlocked) => return,
+            Ok(Err(_)) => return,
+            Err(_) | Ok(Ok(())) => {}
+        }
+    }
+}
+
+/// One agent for a ledger, as long as it lives. The lock's file tells the process.
+fn lock(state_dir: &Path) -> Result<File, DaemonError> {
+    let path = state_dir.join("agent.lock");
+    let io = |source| DaemonError::Io { what: path.display().to_string(), source };
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(io)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let mut pid = String::new();
+            file.read_to_string(&mut pid).map_err(io)?;
+            return Err(DaemonError::Running { pid: pid.trim().to_owned(), state_dir: state_dir.to_owned() });
+        }
+        Err(error) => return Err(io(error.into())),
+    }
+    file.set_len(0).and_then(|()| file.rewind()).map_err(io)?;
+    writeln!(file, "{}", std::process::id()).map_err(io)?;
+    Ok(file)
+}
+
+fn generation_rules(config: &Config) -> Vec<(String, String)> {
+    let rules = config.token.iter().flat_map(|token| token.roles.iter().map(|role| (role.clone(), token.name().to_owned())));
+    rules.collect()
+}
+
+fn random_id() -> Result<[u8; 16], DaemonError> {
+    let mut id = [0; 16];
+    aws_lc_rs::rand::fill(&mut id).map_err(|_| DaemonError::Random)?;
+    Ok(id)
+}

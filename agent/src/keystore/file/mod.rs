@@ -1,0 +1,12 @@
+//! Key files: Notary's own, in trust directories that callers name. Decrypted keys live in one thread and nowhere else.
+
+mod codec;
+mod folder;
+mod private;
+mod store;
+mod token;
+
+pub(in crate::keystore) use private::{ec_public, ed25519_public, rsa_public};
+pub(in crate::keystore) use store::{FileRequest, spawn};
+#[cfg(test)]
+pub(in crate::keystore) use token::FileToken;

@@ -1,0 +1,145 @@
+//! A PKCS#11 module: loaded and initialised once, in one place, for all tokens that are reached through it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, Instant};
+
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::error::{Error, RvError};
+
+use super::fault::fault;
+use crate::keystore::Reached;
+use crate::keystore::token::{Fault, Urgency};
+
+/// A module is not started anew more often than this.
+const MIN_RESET: Duration = Duration::from_secs(1);
+/// Nor more often than this if that would disturb another token.
+const MIN_SHARED_RESET: Duration = Duration::from_secs(5);
+/// Nor more often than this while nobody asks.
+const MIN_IDLE_RESET: Duration = Duration::from_secs(30);
+
+/// One module. Calls into it share a read lock; starting it anew takes the write lock, so no call is in flight then.
+#[derive(Debug)]
+pub(in crate::keystore) struct Module {
+    path: PathBuf,
+    tokens: usize,
+    loaded: RwLock<Loaded>,
+    last_reset: Mutex<Option<Instant>>,
+}
+
+#[derive(Debug, Default)]
+struct Loaded {
+    library: Option<Pkcs11>,
+    initialized: Option<Generation>,
+    next: u64,
+}
+
+/// One life of a module, between C_Initialize and C_Finalize. Sessions of another life are void, and their handles may
+/// mean other sessions now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Generation(u64);
+
+/// The module while nobody can finalize it.
+pub(super) struct Running<'a> {
+    loaded: RwLockReadGuard<'a, Loaded>,
+}
+
+impl Running<'_> {
+    pub(super) fn pkcs11(&self) -> Result<&Pkcs11, Fault> {
+        self.loaded.library.as_ref().ok_or(Fault::Absent)
+    }
+
+    pub(super) fn generation(&self) -> Option<Generation> {
+        self.loaded.initialized
+    }
+}
+
+impl Module {
+    /// A module that serves `tokens` configured tokens. Nothing is loaded yet.
+    pub(in crate::keystore) fn new(path: &Path, tokens: usize) -> Arc<Self> {
+        Arc::new(Self { path: path.to_owned(), tokens, loaded: RwLock::default(), last_reset: Mutex::default() })
+    }
+
+    /// The module, loaded and initialised.
+    pub(super) fn running(&self) -> Result<Running<'_>, Fault> {
+        let loaded = self.now();
+        if loaded.generation().is_some() {
+            return Ok(loaded);
+        }
+        drop(loaded);
+        self.initialize()?;
+        Ok(self.now())
+    }
+
+    /// The module as it is.
+    pub(super) fn now(&self) -> Running<'_> {
+        Running { loaded: self.loaded.read().unwrap_or_else(PoisonError::into_inner) }
+    }
+
+    fn initialize(&self) -> Result<(), Fault> {
+        let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
+        if loaded.initialized.is_some() {
+            return Ok(());
+        }
+        if loaded.library.is_none() {
+            loaded.library = Some(Pkcs11::new(&self.path).map_err(fault)?);
+        }
+        loaded.initialize()
+    }
+
+    /// C_Finalize and C_Initialize, unless that was done just now. Sees tokens that were made since, and servers that came
+    /// back; every session of the module is void afterwards.
+    pub(super) fn reset(&self, urgency: Urgency) -> Result<(), Fault> {
+        let pause = match urgency {
+            Urgency::Idle => MIN_IDLE_RESET,
+            Urgency::Asked if self.tokens > 1 => MIN_SHARED_RESET,
+            Urgency::Asked => MIN_RESET,
+        };
+        let mut last = self.last_reset.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_some_and(|last| last.elapsed() < pause) {
+            return Err(Fault::Absent);
+        }
+        *last = Some(Instant::now());
+        let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
+        loaded.finalize();
+        if loaded.library.is_none() {
+            loaded.library = Some(Pkcs11::new(&self.path).map_err(fault)?);
+        }
+        loaded.initialize()
+    }
+}
+
+impl Loaded {
+    fn initialize(&mut self) -> Result<(), Fault> {
+        let library = self.library.as_ref().ok_or(Fault::Absent)?;
+        match library.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+            Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
+            Err(error) => return Err(fault(error)),
+        }
+        self.next = self.next.wrapping_add(1);
+        self.initialized = Some(Generation(self.next));
+        Ok(())
+    }
+
+    fn finalize(&mut self) {
+        self.initialized = None;
+        if let Some(library) = self.library.clone()
+            && let Err(error) = library.finalize()
+        {
+            tracing::debug!(%error, "a PKCS#11 module did not finalize");
+        }
+    }
+}
+
+impl Drop for Loaded {
+    fn drop(&mut self) {
+        if self.initialized.is_some() {
+            self.finalize();
+        }
+    }
+}
+
+/// A session that was opened in an earlier life of the module.
+pub(super) fn stale() -> Fault {
+    Fault::Lost { what: "the module was started anew".to_owned(), reached: Reached::Nothing }
+}

@@ -1,0 +1,142 @@
+//! The door: a Unix socket, and who is at the other end of it.
+
+use std::{
+    fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{UnixListener, UnixStream},
+    sync::watch,
+};
+use tokio_stream::{Stream, wrappers::UnixListenerStream};
+use tonic::transport::server::Connected;
+
+use crate::caller::{Connection, Principal};
+
+/// How many connections are open: the daemon ends when it is idle for long.
+#[derive(Debug, Clone)]
+pub struct Activity(Arc<watch::Sender<usize>>);
+
+impl Activity {
+    /// Nobody is connected.
+    #[must_use]
+    pub fn new() -> (Self, watch::Receiver<usize>) {
+        let (sender, receiver) = watch::channel(0);
+        (Self(sender.into()), receiver)
+    }
+
+    fn enter(&self) -> Presence {
+        self.0.send_modify(|open| *open = open.saturating_add(1));
+        Presence(self.clone())
+    }
+}
+
+/// One open connection.
+#[derive(Debug)]
+struct Presence(Activity);
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|open| *open = open.saturating_sub(1));
+    }
+}
+
+/// Binds the socket. The caller holds the ledger's lock, so a socket that is there is stale.
+///
+/// # Errors
+/// The system's.
+pub fn bind(path: &Path) -> io::Result<Socket> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(Socket { listener, path: path.to_owned() })
+}
+
+/// A bound socket; its name goes when this goes.
+#[derive(Debug)]
+pub struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Socket {
+    /// The connections that arrive, each with its peer's identity; one without is turned away.
+    pub fn incoming(self, activity: Activity) -> (impl Stream<Item = io::Result<Peer>>, SocketName) {
+        let Self { listener, path } = self;
+        let peers = tokio_stream::StreamExt::filter_map(UnixListenerStream::new(listener), move |accepted| {
+            match accepted.and_then(|stream| Peer::new(stream, &activity)) {
+                Ok(peer) => Some(Ok(peer)),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection was turned away");
+                    None
+                }
+            }
+        });
+        (peers, SocketName(path))
+    }
+}
+
+/// Removes the socket's name at the end.
+#[derive(Debug)]
+pub struct SocketName(PathBuf);
+
+impl Drop for SocketName {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.0) {
+            tracing::debug!(%error, "the socket's name was gone already");
+        }
+    }
+}
+
+/// A connection whose other end the kernel has identified (SO_PEERCRED).
+#[derive(Debug)]
+pub struct Peer {
+    stream: UnixStream,
+    connection: Arc<Connection>,
+    _presence: Presence,
+}
+
+impl Peer {
+    fn new(stream: UnixStream, activity: &Activity) -> io::Result<Self> {
+        let uid = stream.peer_cred()?.uid();
+        let connection = Arc::new(Connection::new(Principal::from_uid(uid)));
+        Ok(Self { stream, connection, _presence: activity.enter() })
+    }
+}
+
+impl Connected for Peer {
+    type ConnectInfo = Arc<Connection>;
+
+    fn connect_info(&self) -> Arc<Connection> {
+        self.connection.clone()
+    }
+}
+
+impl AsyncRead for Peer {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Peer {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,89 @@
+//! The wire: decode, call, encode. Nothing is decided here.
+
+mod agent;
+mod audit;
+mod keys;
+mod signing;
+mod status;
+mod tokens;
+
+use std::{path::PathBuf, sync::Arc};
+
+use signet_proto::v1::{
+    agent_server::AgentServer, audit_server::AuditServer, keys_server::KeysServer, signing_server::SigningServer,
+    tokens_server::TokensServer,
+};
+use tokio_util::task::TaskTracker;
+use tonic::{Request, Status, service::Routes};
+
+use crate::{
+    caller::{Connection, Principal},
+    policy,
+    sign::{SignError, Signing},
+};
+
+/// What the agent tells about itself.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// When it started, in seconds since 1970.
+    pub started: i64,
+    /// Where its ledger is.
+    pub state_dir: PathBuf,
+    /// What it read, if anything.
+    pub config_file: Option<PathBuf>,
+    /// 0: never ends by itself.
+    pub idle_timeout_seconds: u64,
+    /// New keys of a role are made on a token: role, token.
+    pub generate: Vec<(String, String)>,
+}
+
+/// What every service needs.
+#[derive(Clone)]
+pub struct Services {
+    /// The story.
+    pub signing: Signing,
+    /// The owner of the process.
+    pub owner: Principal,
+    /// Work that must run to its end although its client went away.
+    pub tasks: TaskTracker,
+    /// What Status tells.
+    pub about: Arc<About>,
+}
+
+impl Services {
+    /// All services, ready to be served. Messages may be four times the request limit, so that the limit itself
+    /// is told by the agent, with its numbers.
+    #[must_use]
+    pub fn routes(self) -> Routes {
+        let most = self.signing.max_bytes.saturating_mul(4);
+        Routes::new(SigningServer::new(self.clone()).max_decoding_message_size(most).max_encoding_message_size(most))
+            .add_service(KeysServer::new(self.clone()))
+            .add_service(TokensServer::new(self.clone()))
+            .add_service(AuditServer::new(self.clone()).max_encoding_message_size(most))
+            .add_service(AgentServer::new(self))
+    }
+
+    /// The caller, if policy serves them.
+    fn caller<T>(&self, request: &Request<T>) -> Result<Arc<Connection>, Status> {
+        let connection =
+            request.extensions().get::<Arc<Connection>>().cloned().ok_or_else(status::unknown_caller)?;
+        policy::decide(&self.owner, connection.principal()).map_err(|denied| status::denied(&denied))?;
+        Ok(connection)
+    }
+
+    /// Runs to the end, whether or not the client waits.
+    async fn finish<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, SignError>> + Send + 'static,
+    ) -> Result<T, Status> {
+        match self.tasks.spawn(work).await {
+            Ok(result) => result.map_err(|error| status::status(&error)),
+            Err(panic) => Err(status::status(&SignError::Internal(panic.to_string()))),
+        }
+    }
+}
+
+/// An empty path means none.
+fn optional_path(path: String) -> Option<PathBuf> {
+    (!path.is_empty()).then(|| PathBuf::from(path))
+}

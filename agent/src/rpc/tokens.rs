@@ -1,0 +1,103 @@
+//! `signet.v1.Tokens`.
+
+use std::{pin::Pin, sync::Arc};
+
+use signet_proto::v1::{self, tokens_server, unlock_request::What};
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status};
+
+use super::{Services, optional_path, status};
+use crate::{
+    keystore::{KeystoreError, LastTry, Scope, TokenInfo, Tries},
+    log::Event,
+    secret::Secret,
+    sign::{SignError, open_trust_dir},
+};
+
+#[tonic::async_trait]
+impl tokens_server::Tokens for Services {
+    async fn list(&self, request: Request<v1::ListTokensRequest>) -> Result<Response<v1::ListTokensResponse>, Status> {
+        self.caller(&request)?;
+        let tokens = self.signing.keystores.tokens().await.into_iter().map(token).collect();
+        Ok(Response::new(v1::ListTokensResponse { tokens }))
+    }
+
+    async fn unlock(&self, request: Request<v1::UnlockRequest>) -> Result<Response<v1::UnlockResponse>, Status> {
+        let connection = self.caller(&request)?;
+        let mut asked = request.into_inner();
+        let secret = Secret::from(std::mem::take(&mut asked.secret));
+        let scope = match asked.scope() {
+            v1::UnlockScope::Connection => Scope::Connection(Arc::downgrade(&connection)),
+            v1::UnlockScope::Lasting => Scope::Lasting,
+        };
+        let last_try = if asked.spend_last_try { LastTry::Spend } else { LastTry::Keep };
+        let lasting = matches!(scope, Scope::Lasting);
+        let keystores = &self.signing.keystores;
+        let places = match asked.what {
+            Some(What::Token(token)) => {
+                let places =
+                    keystores.unlock_token(&token, secret, scope, last_try).await.map_err(keystore)?;
+                if lasting {
+                    let event = Event::Unlocked { token };
+                    let recorded = self.signing.ledger.append(Some(connection.principal().clone()), event).await;
+                    recorded.map_err(|error| status::status(&error.into()))?;
+                }
+                places
+            }
+            Some(What::Key(key)) => {
+                let dir = open_trust_dir(optional_path(asked.trust_dir)).await.map_err(|error| status::status(&error))?;
+                let dir = dir.ok_or_else(|| bad_request("trust_dir: a key file is in a trust directory"))?;
+                vec![keystores.unlock_file(&dir, &key, secret, scope).await.map_err(keystore)?]
+            }
+            None => return Err(bad_request("what: a token or a key is wanted")),
+        };
+        Ok(Response::new(v1::UnlockResponse { places: places.iter().map(ToString::to_string).collect() }))
+    }
+
+    async fn lock(&self, request: Request<v1::LockRequest>) -> Result<Response<v1::LockResponse>, Status> {
+        let connection = self.caller(&request)?;
+        let token = request.into_inner().token;
+        let name = (!token.is_empty()).then_some(token.as_str());
+        self.signing.keystores.lock(name).await.map_err(keystore)?;
+        let event = Event::Locked { token };
+        let recorded = self.signing.ledger.append(Some(connection.principal().clone()), event).await;
+        recorded.map_err(|error| status::status(&error.into()))?;
+        Ok(Response::new(v1::LockResponse {}))
+    }
+
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::TokenEvent, Status>> + Send>>;
+
+    async fn watch(&self, request: Request<v1::WatchTokensRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        self.caller(&request)?;
+        Err(status::not_served("Tokens.Watch"))
+    }
+}
+
+fn keystore(error: KeystoreError) -> Status {
+    status::status(&error.into())
+}
+
+fn bad_request(why: &str) -> Status {
+    status::status(&SignError::BadRequest(why.to_owned()))
+}
+
+fn token(info: TokenInfo) -> v1::Token {
+    let tries = match info.tries {
+        Tries::Unknown => v1::TriesLeft::Unknown,
+        Tries::All => v1::TriesLeft::All,
+        Tries::Fewer => v1::TriesLeft::Fewer,
+        Tries::Last => v1::TriesLeft::Last,
+        Tries::Blocked => v1::TriesLeft::None,
+    };
+    v1::Token {
+        name: info.name,
+        label: info.label,
+        serial: info.serial,
+        model: info.model,
+        module: info.module.display().to_string(),
+        present: info.present,
+        unlocked: info.unlocked,
+        tries: tries.into(),
+        trouble: info.trouble.unwrap_or_default(),
+    }
+}

@@ -1,0 +1,132 @@
+//! Root certificates: built here from typed fields, never from bytes that somebody sent.
+
+use std::sync::Arc;
+
+use signet_tuf::{Algorithm, Gun, PublicKey, certificate::Template};
+use time::{Duration, OffsetDateTime};
+
+use super::{Hand, SignError, Signing, hands::scheme, open_trust_dir};
+use crate::{
+    caller::Connection,
+    keystore::{KeySelector, KeystoreError, PlaceState, TrustDir},
+    ledger::{CertificateAsk, Scheme},
+};
+
+/// Notary's certificates live ten years.
+const MOST_DAYS: u32 = 3650;
+
+/// What a root certificate is to say.
+#[derive(Debug, Clone)]
+pub struct CertificateRequest {
+    /// Name or canonical ID of the key.
+    pub key: String,
+    /// Where file keys may be.
+    pub trust_dir: Option<std::path::PathBuf>,
+    /// Becomes the common name.
+    pub gun: String,
+    /// Begin, in seconds since 1970.
+    pub not_before: i64,
+    /// Length of life.
+    pub days: u32,
+}
+
+/// A certificate that was made.
+#[derive(Debug, Clone)]
+pub struct Certified {
+    /// PEM with a newline at its end.
+    pub pem: String,
+    /// Where the grant stands in the log.
+    pub record: u64,
+    /// Where the key is.
+    pub place: String,
+}
+
+impl Signing {
+    /// Makes the self-signed certificate that Notary's root role lists for a collection.
+    ///
+    /// # Errors
+    /// [`SignError`], by what the caller can do.
+    ///
+    /// # Cancellation
+    /// Must run to its end, like [`Signing::sign`].
+    pub async fn certify(&self, connection: Arc<Connection>, request: CertificateRequest) -> Result<Certified, SignError> {
+        let trust_dir = open_trust_dir(request.trust_dir.clone()).await?;
+        let public = self.public_key(&request.key, trust_dir.as_ref(), &connection).await?;
+        let template = template(&request, &public)?;
+        let hand = self.hand_for(&public, trust_dir.as_ref(), &connection).await?;
+        let to_be_signed: Arc<[u8]> = template.to_be_signed().into();
+        let mut grant = self
+            .ledger
+            .certify(CertificateAsk {
+                principal: connection.principal().clone(),
+                gun: template.gun.clone(),
+                key: public.name(),
+                scheme: hand.scheme,
+                to_be_signed,
+            })
+            .await?;
+        let permit = grant.permits.pop().ok_or_else(|| SignError::Internal("a grant without a permit".to_owned()))?;
+        let sig = self.use_permit(permit, &hand, trust_dir.as_ref(), &connection).await?;
+        let place = hand.place.to_string();
+        let pem = template.assemble(&sig).map_err(|_| SignError::Unverified { place: place.clone() })?;
+        Ok(Certified { pem, record: grant.seq.0, place })
+    }
+
+    /// The public half of a key that is at hand.
+    async fn public_key(
+        &self,
+        key: &str,
+        trust_dir: Option<&TrustDir>,
+        connection: &Arc<Connection>,
+    ) -> Result<PublicKey, SignError> {
+        let listing = self.keystores.list(trust_dir, connection).await;
+        let found = listing
+            .keys
+            .into_iter()
+            .find(|info| info.key_id.to_string() == key || info.name.is_some_and(|name| name.to_string() == key))
+            .ok_or_else(|| KeystoreError::UnknownKey { key: key.to_owned() })?;
+        if let Some(public) = found.public {
+            return Ok(public);
+        }
+        // An encrypted file does not tell its public key.
+        let (place, _) = found
+            .places
+            .into_iter()
+            .find(|(_, state)| *state == PlaceState::Locked)
+            .ok_or_else(|| KeystoreError::UnknownKey { key: key.to_owned() })?;
+        Err(KeystoreError::Locked { key: found.key_id.to_string(), place, token: None, role: found.role }.into())
+    }
+
+    async fn hand_for(
+        &self,
+        public: &PublicKey,
+        trust_dir: Option<&TrustDir>,
+        connection: &Arc<Connection>,
+    ) -> Result<Hand, SignError> {
+        let located = self.keystores.locate(&KeySelector::from(public), trust_dir, connection).await;
+        let (place, _) = super::hands::choose(located, public, self.fallback)?;
+        // X.509 knows RSA signatures by PKCS #1 v1.5; Notary's root certificates use them.
+        let (scheme, method) = match public.algorithm() {
+            Algorithm::Rsa(_) => (Scheme::RsaPkcs1Sha256, signet_tuf::Method::RsaPkcs1v15),
+            Algorithm::EcdsaP256 | Algorithm::EcdsaP384 | Algorithm::EcdsaP521 | Algorithm::Ed25519 => {
+                (scheme(public), public.method())
+            }
+        };
+        Ok(Hand { key_id: public.canonical_id(), public: public.clone(), method, scheme, place })
+    }
+}
+
+fn template(request: &CertificateRequest, public: &PublicKey) -> Result<Template, SignError> {
+    let gun = Gun::parse(&request.gun).map_err(|error| SignError::BadRequest(format!("gun: {error}")))?;
+    if request.days == 0 || request.days > MOST_DAYS {
+        return Err(SignError::BadRequest(format!("days: {} is not in 1 to {MOST_DAYS}", request.days)));
+    }
+    let not_before = OffsetDateTime::from_unix_timestamp(request.not_before)
+        .map_err(|error| SignError::BadRequest(format!("not_before: {error}")))?;
+    let not_after = not_before
+        .checked_add(Duration::days(request.days.into()))
+        .ok_or_else(|| SignError::BadRequest("not_before: too late".to_owned()))?;
+    let mut serial = [0; 16];
+    aws_lc_rs::rand::fill(&mut serial).map_err(|_| SignError::Internal("no random numbers".to_owned()))?;
+    Ok(Template { gun, key: public.clone(), not_before, not_after, serial })
+}
