@@ -26,10 +26,7 @@ impl Expires {
     pub fn at(instant: OffsetDateTime) -> Self {
         let utc = instant.to_offset(UtcOffset::UTC);
         let local = utc.replace_nanosecond(0).unwrap_or(utc);
-        Self {
-            local,
-            offset: UtcOffset::UTC,
-        }
+        Self { local, offset: UtcOffset::UTC }
     }
 
     /// The instant.
@@ -58,8 +55,7 @@ fn read(text: &str) -> Option<Expires> {
     let nanosecond = fraction(&mut rest)?;
     let offset = zone(rest)?;
     let month = Month::try_from(u8::try_from(month).ok()?).ok()?;
-    let date =
-        Date::from_calendar_date(i32::try_from(year).ok()?, month, u8::try_from(day).ok()?).ok()?;
+    let date = Date::from_calendar_date(i32::try_from(year).ok()?, month, u8::try_from(day).ok()?).ok()?;
     let time = Time::from_hms_nano(
         u8::try_from(hour).ok()?,
         u8::try_from(minute).ok()?,
@@ -67,10 +63,7 @@ fn read(text: &str) -> Option<Expires> {
         nanosecond,
     )
     .ok()?;
-    Some(Expires {
-        local: date.with_time(time).assume_offset(offset),
-        offset,
-    })
+    Some(Expires { local: date.with_time(time).assume_offset(offset), offset })
 }
 
 fn digits(rest: &mut &str, count: usize) -> Option<u32> {
@@ -139,12 +132,7 @@ impl fmt::Display for Expires {
         }
         let (hours, minutes, _) = self.offset.as_hms();
         let sign = if self.offset.is_negative() { '-' } else { '+' };
-        write!(
-            f,
-            "{sign}{:02}:{:02}",
-            hours.unsigned_abs(),
-            minutes.unsigned_abs()
-        )
+        write!(f, "{sign}{:02}:{:02}", hours.unsigned_abs(), minutes.unsigned_abs())
     }
 }
 
@@ -172,14 +160,8 @@ mod tests {
             ("2030-01-02T03:04:05Z", "2030-01-02T03:04:05Z"),
             ("2030-01-02T03:04:05.500Z", "2030-01-02T03:04:05.5Z"),
             ("2030-01-02T03:04:05.000Z", "2030-01-02T03:04:05Z"),
-            (
-                "2030-01-02T03:04:05.123456789Z",
-                "2030-01-02T03:04:05.123456789Z",
-            ),
-            (
-                "2030-01-02T03:04:05.000000001+02:00",
-                "2030-01-02T03:04:05.000000001+02:00",
-            ),
+            ("2030-01-02T03:04:05.123456789Z", "2030-01-02T03:04:05.123456789Z"),
+            ("2030-01-02T03:04:05.000000001+02:00", "2030-01-02T03:04:05.000000001+02:00"),
             ("2030-01-02T03:04:05+00:00", "2030-01-02T03:04:05Z"),
             ("2030-01-02T03:04:05-03:30", "2030-01-02T03:04:05-03:30"),
             ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),

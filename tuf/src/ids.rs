@@ -105,11 +105,7 @@ impl Version {
     /// A version, if the number is in range.
     #[must_use]
     pub const fn new(number: u64) -> Option<Self> {
-        if number >= 1 && number <= Self::MAX {
-            Some(Self(number))
-        } else {
-            None
-        }
+        if number >= 1 && number <= Self::MAX { Some(Self(number)) } else { None }
     }
 
     /// The number.

@@ -19,8 +19,7 @@ pub use expires::{Expires, ExpiresError};
 pub use ids::{Digest, IdError, KeyId, KeyName, Version};
 pub use key::{Algorithm, AlgorithmError, KeyError, KeyType, Method, MethodError, PublicKey};
 pub use metadata::{
-    DelegatedRole, Delegations, FileMeta, Hashes, Metadata, RoleKeys, Root, Snapshot, Target,
-    Targets, Timestamp,
+    DelegatedRole, Delegations, FileMeta, Hashes, Metadata, RoleKeys, Root, Snapshot, Target, Targets, Timestamp,
 };
 pub use names::{DelegationName, Gun, NameError, Role};
 pub use notary1::{Envelope, ParseError, Problem, Signature, certificate};

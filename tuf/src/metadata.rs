@@ -109,7 +109,7 @@ pub struct Target {
     pub length: u64,
     /// Digests of the content.
     pub hashes: Hashes,
-    /// Data of the publisher's own.
+    /// Data of the publisher's own; [`crate::notary1::custom`] reads what Notary can publish.
     pub custom: Option<Value>,
 }
 
@@ -126,10 +126,7 @@ impl Hashes {
     /// Both digests of `bytes`.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        Self {
-            sha256: Some(sha256(bytes)),
-            sha512: Some(sha512(bytes)),
-        }
+        Self { sha256: Some(sha256(bytes)), sha512: Some(sha512(bytes)) }
     }
 }
 
@@ -159,18 +156,13 @@ impl DelegatedRole {
     /// Whether the role may hold a target of that name: one of its paths is a prefix of it, byte for byte.
     #[must_use]
     pub fn allows_path(&self, target: &str) -> bool {
-        self.paths
-            .iter()
-            .any(|path| target.starts_with(path.as_str()))
+        self.paths.iter().any(|path| target.starts_with(path.as_str()))
     }
 
     /// Its keys and threshold.
     #[must_use]
     pub fn role_keys(&self) -> RoleKeys {
-        RoleKeys {
-            key_ids: self.key_ids.clone(),
-            threshold: self.threshold,
-        }
+        RoleKeys { key_ids: self.key_ids.clone(), threshold: self.threshold }
     }
 }
 
@@ -209,10 +201,7 @@ impl FileMeta {
     /// Describes the wire bytes of a metadata file.
     #[must_use]
     pub fn of(wire: &[u8]) -> Self {
-        Self {
-            length: u64::try_from(wire.len()).unwrap_or(u64::MAX),
-            hashes: Hashes::of(wire),
-        }
+        Self { length: u64::try_from(wire.len()).unwrap_or(u64::MAX), hashes: Hashes::of(wire) }
     }
 }
 
@@ -237,12 +226,7 @@ mod tests {
             (role(&["a/*"]), "a/x", false),
         ];
         for (role, target, allowed) in table {
-            assert_eq!(
-                role.allows_path(target),
-                allowed,
-                "{:?} {target}",
-                role.paths
-            );
+            assert_eq!(role.allows_path(target), allowed, "{:?} {target}", role.paths);
         }
     }
 }

@@ -74,10 +74,7 @@ impl DelegationName {
     pub fn parse(text: &str) -> Result<Self, NameError> {
         at_most(text, DELEGATION_NAME_LIMIT.saturating_sub(1))?;
         // Notary 0.7: `^[-a-z0-9_/]+$`
-        if let Some(character) = text
-            .chars()
-            .find(|c| !matches!(c, '-' | '_' | '/' | 'a'..='z' | '0'..='9'))
-        {
+        if let Some(character) = text.chars().find(|c| !matches!(c, '-' | '_' | '/' | 'a'..='z' | '0'..='9')) {
             return Err(NameError::Character(character));
         }
         if !text.starts_with("targets/") {
@@ -129,9 +126,7 @@ impl Role {
             "targets" => Ok(Self::Targets),
             "snapshot" => Ok(Self::Snapshot),
             "timestamp" => Ok(Self::Timestamp),
-            name if name.starts_with("targets/") => {
-                DelegationName::parse(name).map(Self::Delegation)
-            }
+            name if name.starts_with("targets/") => DelegationName::parse(name).map(Self::Delegation),
             "" => Err(NameError::Empty),
             other => Err(NameError::UnknownRole(other.to_owned())),
         }
@@ -205,10 +200,7 @@ fn clean(text: &str) -> Result<(), NameError> {
     if text.starts_with('/') || text.ends_with('/') {
         return Err(NameError::OuterSlash);
     }
-    match text
-        .split('/')
-        .find(|segment| matches!(*segment, "" | "." | ".."))
-    {
+    match text.split('/').find(|segment| matches!(*segment, "" | "." | "..")) {
         Some(segment) => Err(NameError::Segment(segment.to_owned())),
         None => Ok(()),
     }
@@ -223,13 +215,7 @@ mod tests {
         let long = "a".repeat(256);
         let table = [
             ("", NameError::Empty),
-            (
-                long.as_str(),
-                NameError::TooLong {
-                    bytes: 256,
-                    max: 255,
-                },
-            ),
+            (long.as_str(), NameError::TooLong { bytes: 256, max: 255 }),
             ("a\tb", NameError::Character('\t')),
             ("a\u{85}b", NameError::Character('\u{85}')),
             ("a/*", NameError::Character('*')),
@@ -242,13 +228,7 @@ mod tests {
         for (text, error) in table {
             assert_eq!(Gun::parse(text), Err(error), "{text:?}");
         }
-        for text in [
-            "example.com/acme/app",
-            "é漢 x",
-            "localhost:5000/a",
-            &"a".repeat(255),
-            "...",
-        ] {
+        for text in ["example.com/acme/app", "é漢 x", "localhost:5000/a", &"a".repeat(255), "..."] {
             assert_eq!(Gun::parse(text).unwrap().as_str(), text);
         }
     }
@@ -263,13 +243,7 @@ mod tests {
             ("targets/*", NameError::Character('*')),
             ("targets/", NameError::OuterSlash),
             ("targets//a", NameError::Segment(String::new())),
-            (
-                long.as_str(),
-                NameError::TooLong {
-                    bytes: 256,
-                    max: 255,
-                },
-            ),
+            (long.as_str(), NameError::TooLong { bytes: 256, max: 255 }),
             ("root/a", NameError::UnknownRole("root/a".into())),
             ("Targets", NameError::UnknownRole("Targets".into())),
             ("", NameError::Empty),
@@ -287,10 +261,6 @@ mod tests {
         assert_eq!(parent.to_string(), "targets/a");
         assert_eq!(parent.parent(), Some(Role::Targets));
         assert_eq!(Role::Targets.parent(), None);
-        assert!(
-            nested.holds_targets()
-                && Role::Targets.holds_targets()
-                && !Role::Snapshot.holds_targets()
-        );
+        assert!(nested.holds_targets() && Role::Targets.holds_targets() && !Role::Snapshot.holds_targets());
     }
 }

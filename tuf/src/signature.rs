@@ -14,43 +14,18 @@ pub struct BadSignature;
 /// Checks one signature; the digest is always SHA-256.
 ///
 /// ECDSA signatures are `r` and `s`, each padded to the size of the curve's field.
-pub(crate) fn verify(
-    key: &PublicKey,
-    method: Method,
-    message: &[u8],
-    signature: &[u8],
-) -> Result<(), BadSignature> {
+pub(crate) fn verify(key: &PublicKey, method: Method, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
     match (key.algorithm(), method) {
-        (Algorithm::EcdsaP256, Method::Ecdsa) => {
-            ecdsa(&aws::ECDSA_P256_SHA256_ASN1, key, message, signature)
+        (Algorithm::EcdsaP256, Method::Ecdsa) => ecdsa(&aws::ECDSA_P256_SHA256_ASN1, key, message, signature),
+        (Algorithm::EcdsaP384, Method::Ecdsa) => ecdsa(&aws::ECDSA_P384_SHA256_ASN1, key, message, signature),
+        (Algorithm::EcdsaP521, Method::Ecdsa) => ecdsa(&aws::ECDSA_P521_SHA256_ASN1, key, message, signature),
+        (Algorithm::Rsa(_), Method::RsaPss) => check(&aws::RSA_PSS_2048_8192_SHA256, key.spki(), message, signature),
+        (Algorithm::Rsa(_), Method::RsaPkcs1v15) => {
+            check(&aws::RSA_PKCS1_2048_8192_SHA256, key.spki(), message, signature)
         }
-        (Algorithm::EcdsaP384, Method::Ecdsa) => {
-            ecdsa(&aws::ECDSA_P384_SHA256_ASN1, key, message, signature)
-        }
-        (Algorithm::EcdsaP521, Method::Ecdsa) => {
-            ecdsa(&aws::ECDSA_P521_SHA256_ASN1, key, message, signature)
-        }
-        (Algorithm::Rsa(_), Method::RsaPss) => check(
-            &aws::RSA_PSS_2048_8192_SHA256,
-            key.spki(),
-            message,
-            signature,
-        ),
-        (Algorithm::Rsa(_), Method::RsaPkcs1v15) => check(
-            &aws::RSA_PKCS1_2048_8192_SHA256,
-            key.spki(),
-            message,
-            signature,
-        ),
-        (Algorithm::Ed25519, Method::EdDsa) => {
-            check(&aws::ED25519, key.public(), message, signature)
-        }
+        (Algorithm::Ed25519, Method::EdDsa) => check(&aws::ED25519, key.public(), message, signature),
         (
-            Algorithm::EcdsaP256
-            | Algorithm::EcdsaP384
-            | Algorithm::EcdsaP521
-            | Algorithm::Rsa(_)
-            | Algorithm::Ed25519,
+            Algorithm::EcdsaP256 | Algorithm::EcdsaP384 | Algorithm::EcdsaP521 | Algorithm::Rsa(_) | Algorithm::Ed25519,
             Method::Ecdsa | Method::RsaPss | Method::RsaPkcs1v15 | Method::EdDsa,
         ) => Err(BadSignature),
     }
@@ -74,15 +49,8 @@ pub(crate) fn ecdsa_to_der(algorithm: Algorithm, raw: &[u8]) -> Option<Vec<u8>> 
         s: UintRef<'a>,
     }
     let size = field_bytes(algorithm)?;
-    let (r, s) = raw
-        .split_at_checked(size)
-        .filter(|(_, s)| s.len() == size)?;
-    SigValue {
-        r: UintRef::new(r).ok()?,
-        s: UintRef::new(s).ok()?,
-    }
-    .to_der()
-    .ok()
+    let (r, s) = raw.split_at_checked(size).filter(|(_, s)| s.len() == size)?;
+    SigValue { r: UintRef::new(r).ok()?, s: UintRef::new(s).ok()? }.to_der().ok()
 }
 
 fn ecdsa(
@@ -101,7 +69,5 @@ fn check(
     message: &[u8],
     signature: &[u8],
 ) -> Result<(), BadSignature> {
-    aws::UnparsedPublicKey::new(algorithm, key)
-        .verify(message, signature)
-        .map_err(|_| BadSignature)
+    aws::UnparsedPublicKey::new(algorithm, key).verify(message, signature).map_err(|_| BadSignature)
 }

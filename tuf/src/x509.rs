@@ -50,11 +50,7 @@ impl Certificate {
             .filter(|block| block.tag() == "CERTIFICATE")
             .map(|block| Self::from_der(block.contents()))
             .collect::<Result<_, _>>()?;
-        if certificates.is_empty() {
-            Err(CertificateError::NotPem)
-        } else {
-            Ok(certificates)
-        }
+        if certificates.is_empty() { Err(CertificateError::NotPem) } else { Ok(certificates) }
     }
 
     /// Reads one certificate.
@@ -116,22 +112,15 @@ impl Certificate {
 }
 
 fn common_name(subject: &Name) -> String {
-    let names = subject
-        .iter()
-        .filter(|attribute| attribute.oid == COMMON_NAME);
+    let names = subject.iter().filter(|attribute| attribute.oid == COMMON_NAME);
     let text = names.last().filter(|attribute| {
-        matches!(
-            attribute.value.tag(),
-            Tag::PrintableString | Tag::Utf8String | Tag::Ia5String | Tag::TeletexString
-        )
+        matches!(attribute.value.tag(), Tag::PrintableString | Tag::Utf8String | Tag::Ia5String | Tag::TeletexString)
     });
-    text.map(|attribute| String::from_utf8_lossy(attribute.value.value()).into_owned())
-        .unwrap_or_default()
+    text.map(|attribute| String::from_utf8_lossy(attribute.value.value()).into_owned()).unwrap_or_default()
 }
 
 fn instant(time: x509_cert::time::Time) -> Result<OffsetDateTime, CertificateError> {
-    let seconds =
-        i64::try_from(time.to_unix_duration().as_secs()).map_err(|_| CertificateError::Validity)?;
+    let seconds = i64::try_from(time.to_unix_duration().as_secs()).map_err(|_| CertificateError::Validity)?;
     OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| CertificateError::Validity)
 }
 

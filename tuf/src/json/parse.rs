@@ -16,17 +16,10 @@ pub fn parse(text: &[u8]) -> Result<Value, Error> {
 
 /// Parses one JSON text that stands at the place `base` in a larger document.
 pub(crate) fn parse_below(base: Vec<Segment>, text: &[u8]) -> Result<Value, Error> {
-    let mut reader = Reader {
-        text,
-        offset: 0,
-        depth: 0,
-    };
+    let mut reader = Reader { text, offset: 0, depth: 0 };
     reader.document().map_err(|fault| {
         let inner = fault.trail.into_iter().rev();
-        Error {
-            path: Path::new(base.into_iter().chain(inner).collect()),
-            problem: fault.problem,
-        }
+        Error { path: Path::new(base.into_iter().chain(inner).collect()), problem: fault.problem }
     })
 }
 
@@ -45,10 +38,7 @@ impl Fault {
 
 impl From<Problem> for Fault {
     fn from(problem: Problem) -> Self {
-        Self {
-            problem,
-            trail: Vec::new(),
-        }
+        Self { problem, trail: Vec::new() }
     }
 }
 
@@ -108,9 +98,8 @@ impl Reader<'_> {
                     return Err(Fault::from(Problem::DuplicateMember).inside(segment));
                 }
                 Entry::Vacant(entry) => {
-                    let value = self
-                        .member_value()
-                        .map_err(|fault| fault.inside(Segment::Member(entry.key().clone())))?;
+                    let value =
+                        self.member_value().map_err(|fault| fault.inside(Segment::Member(entry.key().clone())))?;
                     entry.insert(value);
                 }
             }
@@ -135,9 +124,7 @@ impl Reader<'_> {
             return Ok(Value::Array(items));
         }
         loop {
-            let item = self
-                .value()
-                .map_err(|fault| fault.inside(Segment::Item(items.len())))?;
+            let item = self.value().map_err(|fault| fault.inside(Segment::Item(items.len())))?;
             items.push(item);
             if self.ends_with(b']')? {
                 return Ok(Value::Array(items));
@@ -197,9 +184,7 @@ impl Reader<'_> {
         let mut magnitude: i64 = 0;
         let start = self.offset;
         while let Some(digit @ b'0'..=b'9') = self.peek() {
-            magnitude = magnitude
-                .saturating_mul(10)
-                .saturating_add(i64::from(digit.saturating_sub(b'0')));
+            magnitude = magnitude.saturating_mul(10).saturating_add(i64::from(digit.saturating_sub(b'0')));
             self.skip();
         }
         if self.offset == start {
@@ -216,10 +201,7 @@ impl Reader<'_> {
         let mut bytes = Vec::new();
         loop {
             let rest = self.text.get(self.offset..).unwrap_or_default();
-            let plain = rest
-                .iter()
-                .position(|b| matches!(b, b'"' | b'\\' | 0..=0x1f))
-                .unwrap_or(rest.len());
+            let plain = rest.iter().position(|b| matches!(b, b'"' | b'\\' | 0..=0x1f)).unwrap_or(rest.len());
             bytes.extend_from_slice(rest.get(..plain).unwrap_or_default());
             self.offset = self.offset.saturating_add(plain);
             match self.peek() {
@@ -276,10 +258,7 @@ impl Reader<'_> {
     fn four_digits(&mut self) -> Result<u16, Problem> {
         let mut number: u16 = 0;
         for _ in 0..4 {
-            let digit = self
-                .peek()
-                .and_then(|byte| char::from(byte).to_digit(16))
-                .and_then(|d| u16::try_from(d).ok());
+            let digit = self.peek().and_then(|byte| char::from(byte).to_digit(16)).and_then(|d| u16::try_from(d).ok());
             let Some(digit) = digit else {
                 return Err(self.unexpected());
             };
@@ -306,10 +285,7 @@ impl Reader<'_> {
 
     fn unexpected(&self) -> Problem {
         match self.peek() {
-            Some(byte) => Problem::Unexpected {
-                byte,
-                offset: self.offset,
-            },
+            Some(byte) => Problem::Unexpected { byte, offset: self.offset },
             None => Problem::Truncated,
         }
     }

@@ -21,13 +21,7 @@ pub enum KeyType {
 }
 
 impl KeyType {
-    const ALL: [Self; 5] = [
-        Self::Ecdsa,
-        Self::EcdsaX509,
-        Self::Rsa,
-        Self::RsaX509,
-        Self::Ed25519,
-    ];
+    const ALL: [Self; 5] = [Self::Ecdsa, Self::EcdsaX509, Self::Rsa, Self::RsaX509, Self::Ed25519];
 
     /// Notary's spelling.
     #[must_use]
@@ -44,9 +38,7 @@ impl KeyType {
     /// The type of that spelling.
     #[must_use]
     pub fn from_wire(text: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|key_type| key_type.as_str() == text)
+        Self::ALL.into_iter().find(|key_type| key_type.as_str() == text)
     }
 
     /// The type of the same key without a certificate around it.
@@ -110,18 +102,13 @@ impl FromStr for Method {
     /// Reads a spelling in any letter case, as Notary does.
     fn from_str(text: &str) -> Result<Self, MethodError> {
         let lower = text.to_lowercase();
-        Self::ALL
-            .into_iter()
-            .find(|method| method.as_str() == lower)
-            .ok_or_else(|| MethodError(text.to_owned()))
+        Self::ALL.into_iter().find(|method| method.as_str() == lower).ok_or_else(|| MethodError(text.to_owned()))
     }
 }
 
 /// A text that names no key algorithm.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is not a key algorithm: use ecdsa-p256, ecdsa-p384, ecdsa-p521, rsa-2048 or ed25519"
-)]
+#[error("`{0}` is not a key algorithm: use ecdsa-p256, ecdsa-p384, ecdsa-p521, rsa-2048 or ed25519")]
 pub struct AlgorithmError(String);
 
 /// The algorithm and size of a key.
@@ -185,12 +172,9 @@ impl FromStr for Algorithm {
             "rsa" => Ok(Self::Rsa(2048)),
             "ed25519" => Ok(Self::Ed25519),
             other => {
-                let bits = other
-                    .strip_prefix("rsa-")
-                    .and_then(|bits| bits.parse().ok());
+                let bits = other.strip_prefix("rsa-").and_then(|bits| bits.parse().ok());
                 let bits = bits.filter(|bits| RSA_BITS.contains(bits) && bits % 8 == 0);
-                bits.map(Self::Rsa)
-                    .ok_or_else(|| AlgorithmError(other.to_owned()))
+                bits.map(Self::Rsa).ok_or_else(|| AlgorithmError(other.to_owned()))
             }
         }
     }

@@ -22,9 +22,7 @@ pub enum KeyError {
     #[error("the public key cannot be decoded")]
     Encoding,
     /// An algorithm or curve that no dialect uses.
-    #[error(
-        "the public key's algorithm is not supported: use ECDSA on P-256, P-384 or P-521, RSA or Ed25519"
-    )]
+    #[error("the public key's algorithm is not supported: use ECDSA on P-256, P-384 or P-521, RSA or Ed25519")]
     Unsupported,
     /// An RSA modulus that is too short or too long.
     #[error("the RSA key has {0} bits, 2048 to 8192 are allowed")]
@@ -75,18 +73,9 @@ impl PublicKey {
         };
         let algorithm = algorithm_of(&spki)?;
         if algorithm.key_type() != key_type.plain() {
-            return Err(KeyError::Mismatch {
-                key_type,
-                algorithm,
-            });
+            return Err(KeyError::Mismatch { key_type, algorithm });
         }
-        Ok(Self {
-            key_type,
-            public,
-            spki,
-            algorithm,
-            certificates,
-        })
+        Ok(Self { key_type, public, spki, algorithm, certificates })
     }
 
     /// The bare key in a `SubjectPublicKeyInfo`.
@@ -184,12 +173,7 @@ impl PublicKey {
     ///
     /// # Errors
     /// [`BadSignature`] if it is not one, or if the method is not one of this key's.
-    pub fn verify(
-        &self,
-        method: Method,
-        message: &[u8],
-        signature: &[u8],
-    ) -> Result<(), BadSignature> {
+    pub fn verify(&self, method: Method, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
         signature::verify(self, method, message, signature)
     }
 }
@@ -203,7 +187,6 @@ impl fmt::Debug for PublicKey {
 /// SHA-256 of the canonical JSON of the key, which holds nothing that would need an escape.
 fn notary_id(key_type: KeyType, public: &[u8]) -> KeyId {
     let public = STANDARD.encode(public);
-    let text =
-        format!(r#"{{"keytype":"{key_type}","keyval":{{"private":null,"public":"{public}"}}}}"#);
+    let text = format!(r#"{{"keytype":"{key_type}","keyval":{{"private":null,"public":"{public}"}}}}"#);
     KeyId::from_bytes(sha256(text.as_bytes()))
 }

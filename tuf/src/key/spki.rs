@@ -1,8 +1,6 @@
 //! What is inside a `SubjectPublicKeyInfo`.
 
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA256_ASN1, ECDSA_P521_SHA256_ASN1, ParsedPublicKey,
-};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA256_ASN1, ECDSA_P521_SHA256_ASN1, ParsedPublicKey};
 use der::asn1::{ObjectIdentifier, UintRef};
 use der::{Decode, Encode, Reader, SliceReader};
 use spki::SubjectPublicKeyInfoRef;
@@ -20,9 +18,7 @@ const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
 pub(super) const RSA_BITS: std::ops::RangeInclusive<u32> = 2048..=8192;
 
 /// RFC 8410: the `SubjectPublicKeyInfo` of an Ed25519 key, up to the key itself.
-pub(super) const ED25519_HEAD: [u8; 12] = [
-    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
-];
+pub(super) const ED25519_HEAD: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// The algorithm of a `SubjectPublicKeyInfo` that is sound: strict DER, a point on its curve, a modulus of an allowed size.
 pub(super) fn algorithm_of(spki: &[u8]) -> Result<Algorithm, KeyError> {
@@ -30,16 +26,10 @@ pub(super) fn algorithm_of(spki: &[u8]) -> Result<Algorithm, KeyError> {
     if info.to_der().map_err(|_| KeyError::Encoding)? != spki {
         return Err(KeyError::Encoding);
     }
-    let key = info
-        .subject_public_key
-        .as_bytes()
-        .ok_or(KeyError::Encoding)?;
+    let key = info.subject_public_key.as_bytes().ok_or(KeyError::Encoding)?;
     match info.algorithm.oid {
         EC_PUBLIC_KEY => {
-            let curve = info
-                .algorithm
-                .parameters_oid()
-                .map_err(|_| KeyError::Unsupported)?;
+            let curve = info.algorithm.parameters_oid().map_err(|_| KeyError::Unsupported)?;
             on_curve(curve, key)
         }
         RSA_ENCRYPTION => {
@@ -49,11 +39,7 @@ pub(super) fn algorithm_of(spki: &[u8]) -> Result<Algorithm, KeyError> {
                 return Err(KeyError::Encoding);
             }
             let bits = rsa_bits(key).map_err(|_| KeyError::Encoding)?;
-            if RSA_BITS.contains(&bits) {
-                Ok(Algorithm::Rsa(bits))
-            } else {
-                Err(KeyError::RsaBits(bits))
-            }
+            if RSA_BITS.contains(&bits) { Ok(Algorithm::Rsa(bits)) } else { Err(KeyError::RsaBits(bits)) }
         }
         ED25519 if info.algorithm.parameters.is_none() && key.len() == 32 => Ok(Algorithm::Ed25519),
         ED25519 => Err(KeyError::Encoding),
@@ -71,11 +57,7 @@ fn on_curve(curve: ObjectIdentifier, point: &[u8]) -> Result<Algorithm, KeyError
     };
     let is_uncompressed = point.first() == Some(&4);
     let parsed = ParsedPublicKey::new(verifier, point);
-    if is_uncompressed && parsed.is_ok() {
-        Ok(algorithm)
-    } else {
-        Err(KeyError::Encoding)
-    }
+    if is_uncompressed && parsed.is_ok() { Ok(algorithm) } else { Err(KeyError::Encoding) }
 }
 
 /// The size of the modulus in RFC 8017 `RSAPublicKey`.
@@ -87,12 +69,7 @@ fn rsa_bits(key: &[u8]) -> der::Result<u32> {
         Ok::<_, der::Error>(modulus)
     })?;
     reader.finish()?;
-    let unused = modulus
-        .as_bytes()
-        .first()
-        .map_or(0, |byte| byte.leading_zeros());
-    let bits = u32::try_from(modulus.as_bytes().len())
-        .unwrap_or(u32::MAX)
-        .saturating_mul(8);
+    let unused = modulus.as_bytes().first().map_or(0, |byte| byte.leading_zeros());
+    let bits = u32::try_from(modulus.as_bytes().len()).unwrap_or(u32::MAX).saturating_mul(8);
     Ok(bits.saturating_sub(unused))
 }

@@ -52,10 +52,7 @@ impl Template {
     #[must_use]
     pub fn to_be_signed(&self) -> Vec<u8> {
         let name = self.name();
-        let validity = tlv(
-            SEQUENCE,
-            &[time(self.not_before), time(self.not_after)].concat(),
-        );
+        let validity = tlv(SEQUENCE, &[time(self.not_before), time(self.not_after)].concat());
         tlv(
             SEQUENCE,
             &[
@@ -92,47 +89,25 @@ impl Template {
         let body = self.to_be_signed();
         self.key.verify(self.method(), &body, signature)?;
         let value = match self.method() {
-            Method::Ecdsa => {
-                signature::ecdsa_to_der(self.key.algorithm(), signature).ok_or(BadSignature)?
-            }
+            Method::Ecdsa => signature::ecdsa_to_der(self.key.algorithm(), signature).ok_or(BadSignature)?,
             Method::RsaPkcs1v15 | Method::RsaPss | Method::EdDsa => signature.to_vec(),
         };
-        let certificate = tlv(
-            SEQUENCE,
-            &[body, self.signature_algorithm(), bits(0, &value)].concat(),
-        );
+        let certificate = tlv(SEQUENCE, &[body, self.signature_algorithm(), bits(0, &value)].concat());
         let block = pem::Pem::new("CERTIFICATE", certificate);
-        Ok(pem::encode_config(
-            &block,
-            pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF),
-        ))
+        Ok(pem::encode_config(&block, pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF)))
     }
 
     fn name(&self) -> Vec<u8> {
         let text = self.gun.as_str().as_bytes();
         // Go's encoding/asn1 writes a PrintableString wherever it can
-        let is_printable = text
-            .iter()
-            .all(|b| b.is_ascii_alphanumeric() || b" '()+,-./:=?".contains(b));
-        let value = tlv(
-            if is_printable {
-                PRINTABLE_STRING
-            } else {
-                UTF8_STRING
-            },
-            text,
-        );
-        tlv(
-            SEQUENCE,
-            &tlv(SET, &tlv(SEQUENCE, &[oid(COMMON_NAME), value].concat())),
-        )
+        let is_printable = text.iter().all(|b| b.is_ascii_alphanumeric() || b" '()+,-./:=?".contains(b));
+        let value = tlv(if is_printable { PRINTABLE_STRING } else { UTF8_STRING }, text);
+        tlv(SEQUENCE, &tlv(SET, &tlv(SEQUENCE, &[oid(COMMON_NAME), value].concat())))
     }
 
     fn signature_algorithm(&self) -> Vec<u8> {
         let content = match self.key.algorithm() {
-            Algorithm::EcdsaP256 | Algorithm::EcdsaP384 | Algorithm::EcdsaP521 => {
-                oid(ECDSA_WITH_SHA256)
-            }
+            Algorithm::EcdsaP256 | Algorithm::EcdsaP384 | Algorithm::EcdsaP521 => oid(ECDSA_WITH_SHA256),
             Algorithm::Rsa(_) => [oid(RSA_WITH_SHA256), tlv(NULL, &[])].concat(),
             Algorithm::Ed25519 => oid(ED25519),
         };
@@ -149,15 +124,9 @@ fn extensions() -> Vec<u8> {
     // cA is false by default and DER leaves defaults out
     let constraints = tlv(OCTET_STRING, &tlv(SEQUENCE, &[]));
     let list = [
-        tlv(
-            SEQUENCE,
-            &[oid(KEY_USAGE), critical.clone(), key_usage].concat(),
-        ),
+        tlv(SEQUENCE, &[oid(KEY_USAGE), critical.clone(), key_usage].concat()),
         tlv(SEQUENCE, &[oid(EXTENDED_KEY_USAGE), extended].concat()),
-        tlv(
-            SEQUENCE,
-            &[oid(BASIC_CONSTRAINTS), critical, constraints].concat(),
-        ),
+        tlv(SEQUENCE, &[oid(BASIC_CONSTRAINTS), critical, constraints].concat()),
     ];
     tlv(SEQUENCE, &list.concat())
 }
@@ -166,17 +135,9 @@ fn extensions() -> Vec<u8> {
 fn time(instant: OffsetDateTime) -> Vec<u8> {
     let utc = instant.to_offset(time::UtcOffset::UTC);
     let (year, month, day) = (utc.year(), u8::from(utc.month()), utc.day());
-    let rest = format!(
-        "{month:02}{day:02}{:02}{:02}{:02}Z",
-        utc.hour(),
-        utc.minute(),
-        utc.second()
-    );
+    let rest = format!("{month:02}{day:02}{:02}{:02}{:02}Z", utc.hour(), utc.minute(), utc.second());
     if (1950..2050).contains(&year) {
-        tlv(
-            UTC_TIME,
-            format!("{:02}{rest}", year.rem_euclid(100)).as_bytes(),
-        )
+        tlv(UTC_TIME, format!("{:02}{rest}", year.rem_euclid(100)).as_bytes())
     } else {
         tlv(GENERALIZED_TIME, format!("{year:04}{rest}").as_bytes())
     }

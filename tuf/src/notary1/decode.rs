@@ -9,8 +9,7 @@ use crate::ids::{KeyId, Version};
 use crate::json::Value;
 use crate::key::{KeyType, Method, PublicKey};
 use crate::metadata::{
-    DelegatedRole, Delegations, FileMeta, Hashes, Metadata, RoleKeys, Root, Snapshot, Target,
-    Targets, Timestamp,
+    DelegatedRole, Delegations, FileMeta, Hashes, Metadata, RoleKeys, Root, Snapshot, Target, Targets, Timestamp,
 };
 use crate::names::{DelegationName, NameError, Role};
 
@@ -30,23 +29,13 @@ pub(super) fn signature(node: &Node<'_>) -> Result<Signature, ParseError> {
     let method = object.member("method")?;
     Ok(Signature {
         key_id: key_id(&object.member("keyid")?)?,
-        method: method
-            .text()?
-            .parse::<Method>()
-            .map_err(|error| method.refuse(error))?,
+        method: method.text()?.parse::<Method>().map_err(|error| method.refuse(error))?,
         sig: object.member("sig")?.bytes()?,
     })
 }
 
 fn root(node: &Node<'_>) -> Result<Root, ParseError> {
-    let object = node.object(&[
-        "_type",
-        "consistent_snapshot",
-        "expires",
-        "keys",
-        "roles",
-        "version",
-    ])?;
+    let object = node.object(&["_type", "consistent_snapshot", "expires", "keys", "roles", "version"])?;
     of_type(&object, "Root")?;
     let roles_node = object.member("roles")?;
     let roles = roles_node.object(&["root", "snapshot", "targets", "timestamp"])?;
@@ -68,9 +57,7 @@ fn targets(node: &Node<'_>) -> Result<Targets, ParseError> {
     Ok(Targets {
         version: version(&object)?,
         expires: expires(&object)?,
-        targets: object
-            .collection("targets")?
-            .entries(|name, node| Ok(Some((name.to_owned(), target(node)?))))?,
+        targets: object.collection("targets")?.entries(|name, node| Ok(Some((name.to_owned(), target(node)?))))?,
         delegations: delegations(&object.collection("delegations")?)?,
     })
 }
@@ -78,18 +65,12 @@ fn targets(node: &Node<'_>) -> Result<Targets, ParseError> {
 fn snapshot(node: &Node<'_>) -> Result<Snapshot, ParseError> {
     let object = node.object(&["_type", "expires", "meta", "version"])?;
     of_type(&object, "Snapshot")?;
-    let meta = object.collection("meta")?.entries(|name, node| {
-        match (Role::parse(name), node.mode()) {
-            (Ok(role), Mode::Strict | Mode::Tolerant) => Ok(Some((role, file_meta(node)?))),
-            (Err(_), Mode::Tolerant) => Ok(None),
-            (Err(error), Mode::Strict) => Err(node.refuse(error)),
-        }
+    let meta = object.collection("meta")?.entries(|name, node| match (Role::parse(name), node.mode()) {
+        (Ok(role), Mode::Strict | Mode::Tolerant) => Ok(Some((role, file_meta(node)?))),
+        (Err(_), Mode::Tolerant) => Ok(None),
+        (Err(error), Mode::Strict) => Err(node.refuse(error)),
     })?;
-    Ok(Snapshot {
-        version: version(&object)?,
-        expires: expires(&object)?,
-        meta,
-    })
+    Ok(Snapshot { version: version(&object)?, expires: expires(&object)?, meta })
 }
 
 fn timestamp(node: &Node<'_>) -> Result<Timestamp, ParseError> {
@@ -108,17 +89,13 @@ fn of_type(object: &Object<'_>, wanted: &'static str) -> Result<(), ParseError> 
     let node = object.member("_type")?;
     match node.text()? {
         found if found == wanted => Ok(()),
-        found => Err(node.refuse(Problem::WrongType {
-            wanted,
-            found: found.to_owned(),
-        })),
+        found => Err(node.refuse(Problem::WrongType { wanted, found: found.to_owned() })),
     }
 }
 
 fn version(object: &Object<'_>) -> Result<Version, ParseError> {
     let node = object.member("version")?;
-    Version::new(node.natural()?)
-        .ok_or_else(|| node.refuse(Problem::Expected("a version from 1 to 2^53 - 1")))
+    Version::new(node.natural()?).ok_or_else(|| node.refuse(Problem::Expected("a version from 1 to 2^53 - 1")))
 }
 
 fn expires(object: &Object<'_>) -> Result<Expires, ParseError> {
@@ -128,9 +105,7 @@ fn expires(object: &Object<'_>) -> Result<Expires, ParseError> {
 
 fn keys(node: &Node<'_>) -> Result<BTreeMap<KeyId, PublicKey>, ParseError> {
     node.entries(|name, node| {
-        let id: KeyId = name
-            .parse()
-            .map_err(|error: crate::IdError| node.refuse(error))?;
+        let id: KeyId = name.parse().map_err(|error: crate::IdError| node.refuse(error))?;
         let key = public_key(node)?;
         // Notary: "key ID is not valid for key content"
         match key.key_id() {
@@ -144,8 +119,8 @@ fn public_key(node: &Node<'_>) -> Result<PublicKey, ParseError> {
     let object = node.object(&["keytype", "keyval"])?;
     let type_node = object.member("keytype")?;
     let type_text = type_node.text()?;
-    let key_type = KeyType::from_wire(type_text)
-        .ok_or_else(|| type_node.refuse(Problem::KeyType(type_text.to_owned())))?;
+    let key_type =
+        KeyType::from_wire(type_text).ok_or_else(|| type_node.refuse(Problem::KeyType(type_text.to_owned())))?;
     let value_node = object.member("keyval")?;
     let value = value_node.object(&["private", "public"])?;
     let private = value.collection("private")?;
@@ -158,10 +133,7 @@ fn public_key(node: &Node<'_>) -> Result<PublicKey, ParseError> {
 
 fn role_keys(node: &Node<'_>) -> Result<RoleKeys, ParseError> {
     let object = node.object(&["keyids", "threshold"])?;
-    Ok(RoleKeys {
-        key_ids: object.collection("keyids")?.items(key_id)?,
-        threshold: threshold(&object)?,
-    })
+    Ok(RoleKeys { key_ids: object.collection("keyids")?.items(key_id)?, threshold: threshold(&object)? })
 }
 
 fn delegations(node: &Node<'_>) -> Result<Delegations, ParseError> {
@@ -191,15 +163,12 @@ fn delegated_role(node: &Node<'_>) -> Result<DelegatedRole, ParseError> {
 }
 
 fn key_id(node: &Node<'_>) -> Result<KeyId, ParseError> {
-    node.text()?
-        .parse()
-        .map_err(|error: crate::IdError| node.refuse(error))
+    node.text()?.parse().map_err(|error: crate::IdError| node.refuse(error))
 }
 
 fn threshold(object: &Object<'_>) -> Result<u32, ParseError> {
     let node = object.member("threshold")?;
-    u32::try_from(node.natural()?)
-        .map_err(|_| node.refuse(Problem::Expected("a threshold below 2^32")))
+    u32::try_from(node.natural()?).map_err(|_| node.refuse(Problem::Expected("a threshold below 2^32")))
 }
 
 fn target(node: &Node<'_>) -> Result<Target, ParseError> {
@@ -207,39 +176,23 @@ fn target(node: &Node<'_>) -> Result<Target, ParseError> {
     Ok(Target {
         length: object.member("length")?.natural()?,
         hashes: hashes(&object.member("hashes")?)?,
-        custom: object
-            .optional("custom")
-            .map(|node| custom(&node))
-            .transpose()?
-            .flatten(),
+        custom: object.optional("custom").map(|node| custom(&node)).transpose()?.flatten(),
     })
 }
 
 fn file_meta(node: &Node<'_>) -> Result<FileMeta, ParseError> {
     let object = node.object(&["hashes", "length"])?;
-    Ok(FileMeta {
-        length: object.member("length")?.natural()?,
-        hashes: hashes(&object.member("hashes")?)?,
-    })
+    Ok(FileMeta { length: object.member("length")?.natural()?, hashes: hashes(&object.member("hashes")?)? })
 }
 
 fn hashes(node: &Node<'_>) -> Result<Hashes, ParseError> {
     let object = node.object(&["sha256", "sha512"])?;
     let hashes = Hashes {
-        sha256: object
-            .optional("sha256")
-            .map(|node| digest(&node))
-            .transpose()?,
-        sha512: object
-            .optional("sha512")
-            .map(|node| digest(&node))
-            .transpose()?,
+        sha256: object.optional("sha256").map(|node| digest(&node)).transpose()?,
+        sha512: object.optional("sha512").map(|node| digest(&node)).transpose()?,
     };
     match hashes {
-        Hashes {
-            sha256: None,
-            sha512: None,
-        } => Err(node.refuse(Problem::NoDigest)),
+        Hashes { sha256: None, sha512: None } => Err(node.refuse(Problem::NoDigest)),
         Hashes { .. } => Ok(hashes),
     }
 }
@@ -247,38 +200,32 @@ fn hashes(node: &Node<'_>) -> Result<Hashes, ParseError> {
 fn digest<const N: usize>(node: &Node<'_>) -> Result<[u8; N], ParseError> {
     let bytes = node.bytes()?;
     let found = bytes.len();
-    bytes
-        .try_into()
-        .map_err(|_| node.refuse(Problem::DigestSize { wanted: N, found }))
+    bytes.try_into().map_err(|_| node.refuse(Problem::DigestSize { wanted: N, found }))
 }
 
 /// Go holds custom data as raw text, reads `null` as absent, and writes the text into the signing form as it is: what the wire
 /// form escapes would be signed in its escaped form by the next Go client.
-fn custom(node: &Node<'_>) -> Result<Option<Value>, ParseError> {
+pub(super) fn custom(node: &Node<'_>) -> Result<Option<Value>, ParseError> {
     if node.is_null() {
         return Ok(None);
     }
     match escaped_character(node.value()) {
-        Some(character) if node.mode() == Mode::Strict => {
-            Err(node.refuse(Problem::CustomCharacter(character)))
-        }
+        Some(character) if node.mode() == Mode::Strict => Err(node.refuse(Problem::CustomCharacter(character))),
         Some(_) | None => Ok(Some(node.value().clone())),
     }
 }
 
 fn escaped_character(value: &Value) -> Option<char> {
     let in_text = |text: &str| {
-        text.chars().find(|c| {
-            c.is_ascii_control() && *c != '\u{7f}'
-                || matches!(c, '<' | '>' | '&' | '\u{2028}' | '\u{2029}')
-        })
+        text.chars()
+            .find(|c| c.is_ascii_control() && *c != '\u{7f}' || matches!(c, '<' | '>' | '&' | '\u{2028}' | '\u{2029}'))
     };
     match value {
         Value::Null | Value::Bool(_) | Value::Integer(_) => None,
         Value::String(text) => in_text(text),
         Value::Array(items) => items.iter().find_map(escaped_character),
-        Value::Object(members) => members
-            .iter()
-            .find_map(|(name, value)| in_text(name).or_else(|| escaped_character(value))),
+        Value::Object(members) => {
+            members.iter().find_map(|(name, value)| in_text(name).or_else(|| escaped_character(value)))
+        }
     }
 }

@@ -10,8 +10,7 @@ use crate::ids::{KeyId, Version};
 use crate::json::{self, Value};
 use crate::key::PublicKey;
 use crate::metadata::{
-    DelegatedRole, Delegations, FileMeta, Hashes, Metadata, RoleKeys, Root, Snapshot, Target,
-    Targets, Timestamp,
+    DelegatedRole, Delegations, FileMeta, Hashes, Metadata, RoleKeys, Root, Snapshot, Target, Targets, Timestamp,
 };
 
 /// The canonical `signed` part: the bytes to sign.
@@ -43,10 +42,7 @@ fn root(root: &Root) -> Value {
 }
 
 fn targets(targets: &Targets) -> Value {
-    let listed = targets
-        .targets
-        .iter()
-        .map(|(name, content)| (name.clone(), target(content)));
+    let listed = targets.targets.iter().map(|(name, content)| (name.clone(), target(content)));
     object([
         ("_type", text("Targets")),
         ("delegations", delegations(&targets.delegations)),
@@ -57,10 +53,7 @@ fn targets(targets: &Targets) -> Value {
 }
 
 fn snapshot(snapshot: &Snapshot) -> Value {
-    let meta = snapshot
-        .meta
-        .iter()
-        .map(|(role, file)| (role.to_string(), file_meta(file)));
+    let meta = snapshot.meta.iter().map(|(role, file)| (role.to_string(), file_meta(file)));
     object([
         ("_type", text("Snapshot")),
         ("expires", expires(snapshot.expires)),
@@ -73,36 +66,24 @@ fn timestamp(timestamp: &Timestamp) -> Value {
     object([
         ("_type", text("Timestamp")),
         ("expires", expires(timestamp.expires)),
-        (
-            "meta",
-            object([("snapshot", file_meta(&timestamp.snapshot))]),
-        ),
+        ("meta", object([("snapshot", file_meta(&timestamp.snapshot))])),
         ("version", version(timestamp.version)),
     ])
 }
 
 fn role_keys(role: &RoleKeys) -> Value {
-    object([
-        ("keyids", key_ids(&role.key_ids)),
-        ("threshold", Value::Integer(i64::from(role.threshold))),
-    ])
+    object([("keyids", key_ids(&role.key_ids)), ("threshold", Value::Integer(i64::from(role.threshold)))])
 }
 
 fn delegations(delegations: &Delegations) -> Value {
     let roles = delegations.roles.iter().map(delegated_role).collect();
-    object([
-        ("keys", keys(&delegations.keys)),
-        ("roles", Value::Array(roles)),
-    ])
+    object([("keys", keys(&delegations.keys)), ("roles", Value::Array(roles))])
 }
 
 fn delegated_role(role: &DelegatedRole) -> Value {
     let paths = match role.paths.as_slice() {
         [] => None,
-        paths => Some((
-            "paths",
-            Value::Array(paths.iter().map(|path| text(path)).collect()),
-        )),
+        paths => Some(("paths", Value::Array(paths.iter().map(|path| text(path)).collect()))),
     };
     let members = [
         ("keyids", key_ids(&role.key_ids)),
@@ -117,50 +98,27 @@ fn key_ids(ids: &[KeyId]) -> Value {
 }
 
 fn keys(keys: &BTreeMap<KeyId, PublicKey>) -> Value {
-    Value::Object(
-        keys.iter()
-            .map(|(id, key)| (id.to_string(), public_key(key)))
-            .collect(),
-    )
+    Value::Object(keys.iter().map(|(id, key)| (id.to_string(), public_key(key))).collect())
 }
 
 fn public_key(key: &PublicKey) -> Value {
     let value = object([("private", Value::Null), ("public", bytes(key.public()))]);
-    object([
-        ("keytype", text(key.key_type().as_str())),
-        ("keyval", value),
-    ])
+    object([("keytype", text(key.key_type().as_str())), ("keyval", value)])
 }
 
 fn target(target: &Target) -> Value {
-    let custom = target
-        .custom
-        .clone()
-        .filter(|custom| *custom != Value::Null)
-        .map(|custom| ("custom", custom));
-    let members = [
-        ("hashes", hashes(&target.hashes)),
-        ("length", number(target.length)),
-    ];
+    let custom = target.custom.clone().filter(|custom| *custom != Value::Null).map(|custom| ("custom", custom));
+    let members = [("hashes", hashes(&target.hashes)), ("length", number(target.length))];
     object(members.into_iter().chain(custom))
 }
 
 fn file_meta(file: &FileMeta) -> Value {
-    object([
-        ("hashes", hashes(&file.hashes)),
-        ("length", number(file.length)),
-    ])
+    object([("hashes", hashes(&file.hashes)), ("length", number(file.length))])
 }
 
 fn hashes(hashes: &Hashes) -> Value {
-    let sha256 = hashes
-        .sha256
-        .as_ref()
-        .map(|digest| ("sha256", bytes(digest)));
-    let sha512 = hashes
-        .sha512
-        .as_ref()
-        .map(|digest| ("sha512", bytes(digest)));
+    let sha256 = hashes.sha256.as_ref().map(|digest| ("sha256", bytes(digest)));
+    let sha512 = hashes.sha512.as_ref().map(|digest| ("sha512", bytes(digest)));
     object(sha256.into_iter().chain(sha512))
 }
 
@@ -186,10 +144,5 @@ fn text(text: &str) -> Value {
 }
 
 fn object<'a>(members: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
-    Value::Object(
-        members
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect(),
-    )
+    Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }

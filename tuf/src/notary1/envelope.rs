@@ -35,11 +35,7 @@ impl Envelope {
     #[must_use]
     pub fn new(metadata: Metadata, signatures: Vec<Signature>) -> Self {
         let signed = encode(&metadata);
-        Self {
-            metadata,
-            signed,
-            signatures,
-        }
+        Self { metadata, signed, signatures }
     }
 
     /// Parses a metadata file of `role` that others made.
@@ -51,8 +47,7 @@ impl Envelope {
     /// [`ParseError`] for anything but strict JSON, for missing members and for wrong types.
     pub fn parse(role: &Role, wire: &[u8]) -> Result<Self, ParseError> {
         let value = json::parse(wire)?;
-        let top =
-            Node::new(&value, Trail::Top, Mode::Tolerant).object(&["signatures", "signed"])?;
+        let top = Node::new(&value, Trail::Top, Mode::Tolerant).object(&["signatures", "signed"])?;
         let signed = top.member("signed")?;
         Ok(Self {
             metadata: decode::metadata(role, &signed)?,
@@ -126,9 +121,7 @@ impl Envelope {
     pub fn to_wire(&self) -> Vec<u8> {
         let signatures: Vec<String> = self.signatures.iter().map(wire_signature).collect();
         let mut out = br#"{"signed":"#.to_vec();
-        out.extend(json::escape_for_wire(&String::from_utf8_lossy(
-            &self.signed,
-        )));
+        out.extend(json::escape_for_wire(&String::from_utf8_lossy(&self.signed)));
         out.extend_from_slice(br#","signatures":["#);
         out.extend_from_slice(signatures.join(",").as_bytes());
         out.extend_from_slice(b"]}");
@@ -139,8 +132,5 @@ impl Envelope {
 /// Members in the order of Notary's type, which is not sorted; none of the three can hold a character to escape.
 fn wire_signature(signature: &Signature) -> String {
     let sig = STANDARD.encode(&signature.sig);
-    format!(
-        r#"{{"keyid":"{}","method":"{}","sig":"{sig}"}}"#,
-        signature.key_id, signature.method
-    )
+    format!(r#"{{"keyid":"{}","method":"{}","sig":"{sig}"}}"#, signature.key_id, signature.method)
 }

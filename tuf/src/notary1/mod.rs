@@ -14,7 +14,7 @@ pub use envelope::{Envelope, Signature};
 
 use crate::expires::ExpiresError;
 use crate::ids::{IdError, KeyId};
-use crate::json::{self, Path, Segment};
+use crate::json::{self, Path, Segment, Value};
 use crate::key::{KeyError, MethodError};
 use crate::metadata::Metadata;
 use crate::names::{NameError, Role};
@@ -80,7 +80,7 @@ pub enum Problem {
     /// A key under an ID that is not its own.
     #[error("the key's ID is {0}")]
     WrongKeyId(KeyId),
-    /// An unknown signing method, or one that is not written in lower case.
+    /// An unknown signing method.
     #[error(transparent)]
     Method(#[from] MethodError),
     /// A digest of the wrong size.
@@ -101,10 +101,7 @@ pub enum Problem {
 
 impl From<json::Error> for ParseError {
     fn from(error: json::Error) -> Self {
-        Self {
-            path: error.path,
-            problem: error.problem.into(),
-        }
+        Self { path: error.path, problem: error.problem.into() }
     }
 }
 
@@ -123,6 +120,15 @@ pub fn parse(role: &Role, signed: &[u8]) -> Result<Metadata, ParseError> {
     Ok(metadata)
 }
 
+/// Parses the custom data of a target.
+///
+/// # Errors
+/// [`ParseError`] for anything but strict JSON, and for characters that Notary's clients cannot publish in custom data.
+pub fn custom(text: &[u8]) -> Result<Value, ParseError> {
+    let value = json::parse(text)?;
+    decode::custom(&Node::new(&value, Trail::Top, Mode::Strict)).map(|custom| custom.unwrap_or(Value::Null))
+}
+
 fn base() -> Vec<Segment> {
     vec![Segment::Member("signed".to_owned())]
 }
@@ -132,17 +138,10 @@ fn same_bytes(signed: &[u8], ours: &[u8]) -> Result<(), ParseError> {
     if signed == ours {
         return Ok(());
     }
-    let common = signed
-        .iter()
-        .zip(ours)
-        .take_while(|(theirs, ours)| theirs == ours)
-        .count();
+    let common = signed.iter().zip(ours).take_while(|(theirs, ours)| theirs == ours).count();
     let path = match json::parse_below(base(), signed.get(..common).unwrap_or(signed)) {
         Ok(_) => Path::new(base()),
         Err(error) => error.path,
     };
-    Err(ParseError {
-        path,
-        problem: Problem::NotCanonical,
-    })
+    Err(ParseError { path, problem: Problem::NotCanonical })
 }

@@ -69,10 +69,7 @@ impl<'a> Node<'a> {
     }
 
     pub(super) fn refuse(&self, problem: impl Into<Problem>) -> ParseError {
-        ParseError {
-            path: self.trail.path(),
-            problem: problem.into(),
-        }
+        ParseError { path: self.trail.path(), problem: problem.into() }
     }
 
     pub(super) fn is_null(&self) -> bool {
@@ -82,74 +79,49 @@ impl<'a> Node<'a> {
     pub(super) fn bool(&self) -> Result<bool, ParseError> {
         match self.value {
             Value::Bool(flag) => Ok(*flag),
-            Value::Null
-            | Value::Integer(_)
-            | Value::String(_)
-            | Value::Array(_)
-            | Value::Object(_) => Err(self.refuse(Problem::Expected("true or false"))),
+            Value::Null | Value::Integer(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+                Err(self.refuse(Problem::Expected("true or false")))
+            }
         }
     }
 
     /// A whole number from 0 to 2^53.
     pub(super) fn natural(&self) -> Result<u64, ParseError> {
         match self.value {
-            Value::Integer(number) if (0..=MAX_INTEGER).contains(number) => {
-                Ok(number.unsigned_abs())
-            }
+            Value::Integer(number) if (0..=MAX_INTEGER).contains(number) => Ok(number.unsigned_abs()),
             Value::Integer(_)
             | Value::Null
             | Value::Bool(_)
             | Value::String(_)
             | Value::Array(_)
-            | Value::Object(_) => {
-                Err(self.refuse(Problem::Expected("a whole number from 0 to 2^53")))
-            }
+            | Value::Object(_) => Err(self.refuse(Problem::Expected("a whole number from 0 to 2^53"))),
         }
     }
 
     pub(super) fn text(&self) -> Result<&'a str, ParseError> {
         match self.value {
             Value::String(text) => Ok(text),
-            Value::Null
-            | Value::Bool(_)
-            | Value::Integer(_)
-            | Value::Array(_)
-            | Value::Object(_) => Err(self.refuse(Problem::Expected("a string"))),
+            Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Array(_) | Value::Object(_) => {
+                Err(self.refuse(Problem::Expected("a string")))
+            }
         }
     }
 
     pub(super) fn bytes(&self) -> Result<Vec<u8>, ParseError> {
-        STANDARD
-            .decode(self.text()?)
-            .map_err(|_| self.refuse(Problem::Base64))
+        STANDARD.decode(self.text()?).map_err(|_| self.refuse(Problem::Base64))
     }
 
     /// Reads every item of an array.
-    pub(super) fn items<T>(
-        &self,
-        read: impl Fn(&Node<'_>) -> Result<T, ParseError>,
-    ) -> Result<Vec<T>, ParseError> {
+    pub(super) fn items<T>(&self, read: impl Fn(&Node<'_>) -> Result<T, ParseError>) -> Result<Vec<T>, ParseError> {
         let items = match self.value {
             Value::Array(items) => items.as_slice(),
             Value::Null if self.mode == Mode::Tolerant => &[],
-            Value::Null
-            | Value::Bool(_)
-            | Value::Integer(_)
-            | Value::String(_)
-            | Value::Object(_) => {
+            Value::Null | Value::Bool(_) | Value::Integer(_) | Value::String(_) | Value::Object(_) => {
                 return Err(self.refuse(Problem::Expected("an array")));
             }
         };
         let nodes = items.iter().enumerate();
-        nodes
-            .map(|(index, value)| {
-                read(&Node::new(
-                    value,
-                    Trail::Item(&self.trail, index),
-                    self.mode,
-                ))
-            })
-            .collect()
+        nodes.map(|(index, value)| read(&Node::new(value, Trail::Item(&self.trail, index), self.mode))).collect()
     }
 
     /// Reads every member of an object whose member names are data; those that `read` has no use for are left out.
@@ -162,11 +134,7 @@ impl<'a> Node<'a> {
         }
         let members = self.members()?.iter();
         let read = |(name, value): (&String, &Value)| {
-            read(
-                name,
-                &Node::new(value, Trail::Member(&self.trail, name), self.mode),
-            )
-            .transpose()
+            read(name, &Node::new(value, Trail::Member(&self.trail, name), self.mode)).transpose()
         };
         members.filter_map(read).collect()
     }
@@ -186,20 +154,15 @@ impl<'a> Node<'a> {
                 return Err(member.refuse(Problem::Misspelt(meant)));
             }
         }
-        Ok(Object {
-            node: self,
-            members,
-        })
+        Ok(Object { node: self, members })
     }
 
     fn members(&self) -> Result<&'a BTreeMap<String, Value>, ParseError> {
         match self.value {
             Value::Object(members) => Ok(members),
-            Value::Null
-            | Value::Bool(_)
-            | Value::Integer(_)
-            | Value::String(_)
-            | Value::Array(_) => Err(self.refuse(Problem::Expected("an object"))),
+            Value::Null | Value::Bool(_) | Value::Integer(_) | Value::String(_) | Value::Array(_) => {
+                Err(self.refuse(Problem::Expected("an object")))
+            }
         }
     }
 }
@@ -216,31 +179,22 @@ impl<'a> Object<'a> {
     pub(super) fn member<'b>(&'b self, name: &'static str) -> Result<Node<'b>, ParseError> {
         self.optional(name).ok_or_else(|| {
             let trail = Trail::Member(&self.node.trail, name);
-            ParseError {
-                path: trail.path(),
-                problem: Problem::Missing,
-            }
+            ParseError { path: trail.path(), problem: Problem::Missing }
         })
     }
 
     /// A member that may be missing.
     pub(super) fn optional<'b>(&'b self, name: &'static str) -> Option<Node<'b>> {
         let value: &'a Value = self.members.get(name)?;
-        Some(Node::new(
-            value,
-            Trail::Member(&self.node.trail, name),
-            self.node.mode,
-        ))
+        Some(Node::new(value, Trail::Member(&self.node.trail, name), self.node.mode))
     }
 
     /// A collection: where Go's reading is tolerated, a missing one is an empty one.
     pub(super) fn collection<'b>(&'b self, name: &'static str) -> Result<Node<'b>, ParseError> {
         match (self.optional(name), self.node.mode) {
-            (None, Mode::Tolerant) => Ok(Node::new(
-                &Value::Null,
-                Trail::Member(&self.node.trail, name),
-                self.node.mode,
-            )),
+            (None, Mode::Tolerant) => {
+                Ok(Node::new(&Value::Null, Trail::Member(&self.node.trail, name), self.node.mode))
+            }
             (None, Mode::Strict) => self.member(name),
             (Some(node), Mode::Tolerant | Mode::Strict) => Ok(node),
         }

@@ -130,11 +130,7 @@ pub enum VerifyError {
 ///
 /// # Errors
 /// [`VerifyError::Threshold`].
-pub fn signed_by(
-    keys: &BTreeMap<KeyId, PublicKey>,
-    role: &RoleKeys,
-    envelope: &Envelope,
-) -> Result<(), VerifyError> {
+pub fn signed_by(keys: &BTreeMap<KeyId, PublicKey>, role: &RoleKeys, envelope: &Envelope) -> Result<(), VerifyError> {
     let listed = role.key_ids.iter().filter_map(|id| keys.get(id));
     threshold_met(listed, role.threshold, envelope)
 }
@@ -145,11 +141,7 @@ pub fn signed_by(
 /// [`VerifyError::Expired`].
 pub fn unexpired(metadata: &Metadata, now: OffsetDateTime) -> Result<(), VerifyError> {
     let at = metadata.expires();
-    if at.instant() < now {
-        Err(VerifyError::Expired { at })
-    } else {
-        Ok(())
-    }
+    if at.instant() < now { Err(VerifyError::Expired { at }) } else { Ok(()) }
 }
 
 /// Checks size and digests of a file.
@@ -159,28 +151,13 @@ pub fn unexpired(metadata: &Metadata, now: OffsetDateTime) -> Result<(), VerifyE
 pub fn file_matches(expected: &FileMeta, bytes: &[u8]) -> Result<(), VerifyError> {
     let found = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     if found != expected.length {
-        return Err(VerifyError::Length {
-            wanted: expected.length,
-            found,
-        });
+        return Err(VerifyError::Length { wanted: expected.length, found });
     }
-    if expected
-        .hashes
-        .sha256
-        .is_some_and(|digest| digest != sha256(bytes))
-    {
-        return Err(VerifyError::Digest {
-            algorithm: "sha256",
-        });
+    if expected.hashes.sha256.is_some_and(|digest| digest != sha256(bytes)) {
+        return Err(VerifyError::Digest { algorithm: "sha256" });
     }
-    if expected
-        .hashes
-        .sha512
-        .is_some_and(|digest| digest != sha512(bytes))
-    {
-        return Err(VerifyError::Digest {
-            algorithm: "sha512",
-        });
+    if expected.hashes.sha512.is_some_and(|digest| digest != sha512(bytes)) {
+        return Err(VerifyError::Digest { algorithm: "sha512" });
     }
     if expected.hashes.sha256.is_none() && expected.hashes.sha512.is_none() {
         return Err(VerifyError::NoDigest);
@@ -197,19 +174,12 @@ fn threshold_met<'a>(
     let mut valid = BTreeSet::new();
     for signature in envelope.signatures() {
         let key = keys.get(&signature.key_id);
-        let key = key.filter(|key| {
-            key.verify(signature.method, envelope.signed(), &signature.sig)
-                .is_ok()
-        });
+        let key = key.filter(|key| key.verify(signature.method, envelope.signed(), &signature.sig).is_ok());
         valid.extend(key.map(|key| key.name()));
     }
     let valid = count(&valid);
     // a threshold of zero is met by nothing
-    if wanted == 0 || valid < wanted {
-        Err(VerifyError::Threshold { wanted, valid })
-    } else {
-        Ok(())
-    }
+    if wanted == 0 || valid < wanted { Err(VerifyError::Threshold { wanted, valid }) } else { Ok(()) }
 }
 
 fn count<T>(set: &BTreeSet<T>) -> u32 {

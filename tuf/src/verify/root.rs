@@ -27,10 +27,7 @@ pub fn first_root(gun: &Gun, envelope: &Envelope) -> Result<(), VerifyError> {
 pub fn next_root(gun: &Gun, previous: &Root, envelope: &Envelope) -> Result<(), VerifyError> {
     let root = root_of(envelope)?;
     if previous.version.next() != Some(root.version) {
-        return Err(VerifyError::VersionGap {
-            previous: previous.version,
-            found: root.version,
-        });
+        return Err(VerifyError::VersionGap { previous: previous.version, found: root.version });
     }
     signed_by_root_role_of(previous, gun, envelope, Period::Ignored)?;
     first_root(gun, envelope)
@@ -57,19 +54,13 @@ pub fn root_chain(gun: &Gun, chain: &[Envelope]) -> Result<(), VerifyError> {
 ///
 /// # Errors
 /// [`VerifyError::Expired`] and the errors of [`first_root`].
-pub fn current_root(
-    gun: &Gun,
-    envelope: &Envelope,
-    now: OffsetDateTime,
-) -> Result<(), VerifyError> {
+pub fn current_root(gun: &Gun, envelope: &Envelope, now: OffsetDateTime) -> Result<(), VerifyError> {
     unexpired(envelope.metadata(), now)?;
     signed_by_root_role_of(root_of(envelope)?, gun, envelope, Period::Includes(now))
 }
 
 fn root_of(envelope: &Envelope) -> Result<&Root, VerifyError> {
-    envelope
-        .root()
-        .ok_or(VerifyError::WrongRole { role: Role::Root })
+    envelope.root().ok_or(VerifyError::WrongRole { role: Role::Root })
 }
 
 /// Whether certificates must be valid at some time.
@@ -79,16 +70,9 @@ enum Period {
     Includes(OffsetDateTime),
 }
 
-fn signed_by_root_role_of(
-    root: &Root,
-    gun: &Gun,
-    envelope: &Envelope,
-    period: Period,
-) -> Result<(), VerifyError> {
+fn signed_by_root_role_of(root: &Root, gun: &Gun, envelope: &Envelope, period: Period) -> Result<(), VerifyError> {
     let listed = root.root.key_ids.iter().filter_map(|id| root.keys.get(id));
-    let trusted: Vec<&PublicKey> = listed
-        .filter(|key| is_root_key_for(gun, key, period))
-        .collect();
+    let trusted: Vec<&PublicKey> = listed.filter(|key| is_root_key_for(gun, key, period)).collect();
     if trusted.is_empty() {
         return Err(VerifyError::NoRootCertificate { gun: gun.clone() });
     }

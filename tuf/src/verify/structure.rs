@@ -15,19 +15,14 @@ use crate::names::Role;
 pub fn structure(role: &Role, metadata: &Metadata) -> Result<(), VerifyError> {
     match (role, metadata) {
         (Role::Root, Metadata::Root(root)) => root_structure(root),
-        (Role::Targets | Role::Delegation(_), Metadata::Targets(targets)) => {
-            targets_structure(role, targets)
-        }
+        (Role::Targets | Role::Delegation(_), Metadata::Targets(targets)) => targets_structure(role, targets),
         (Role::Snapshot, Metadata::Snapshot(snapshot)) => snapshot_structure(snapshot),
         (Role::Timestamp, Metadata::Timestamp(timestamp)) => {
             named_by_sha256(&Role::Snapshot, Some(&timestamp.snapshot))
         }
         (
             Role::Root | Role::Targets | Role::Delegation(_) | Role::Snapshot | Role::Timestamp,
-            Metadata::Root(_)
-            | Metadata::Targets(_)
-            | Metadata::Snapshot(_)
-            | Metadata::Timestamp(_),
+            Metadata::Root(_) | Metadata::Targets(_) | Metadata::Snapshot(_) | Metadata::Timestamp(_),
         ) => Err(VerifyError::WrongRole { role: role.clone() }),
     }
 }
@@ -43,11 +38,7 @@ fn root_structure(root: &Root) -> Result<(), VerifyError> {
         let keys = distinct_keys(&role, &listed.key_ids, &root.keys)?;
         positive_threshold(&role, listed.threshold)?;
         if keys < listed.threshold {
-            return Err(VerifyError::TooFewKeys {
-                role,
-                keys,
-                threshold: listed.threshold,
-            });
+            return Err(VerifyError::TooFewKeys { role, keys, threshold: listed.threshold });
         }
     }
     Ok(())
@@ -58,10 +49,7 @@ fn targets_structure(parent: &Role, targets: &Targets) -> Result<(), VerifyError
     for delegated in &targets.delegations.roles {
         let name = &delegated.name;
         if name.parent() != *parent {
-            return Err(VerifyError::NotAChild {
-                parent: parent.clone(),
-                name: name.clone(),
-            });
+            return Err(VerifyError::NotAChild { parent: parent.clone(), name: name.clone() });
         }
         if !seen.insert(name) {
             return Err(VerifyError::ListedTwice { name: name.clone() });
@@ -74,9 +62,7 @@ fn targets_structure(parent: &Role, targets: &Targets) -> Result<(), VerifyError
 }
 
 fn snapshot_structure(snapshot: &Snapshot) -> Result<(), VerifyError> {
-    [Role::Root, Role::Targets]
-        .iter()
-        .try_for_each(|role| named_by_sha256(role, snapshot.meta.get(role)))
+    [Role::Root, Role::Targets].iter().try_for_each(|role| named_by_sha256(role, snapshot.meta.get(role)))
 }
 
 fn named_by_sha256(role: &Role, file: Option<&FileMeta>) -> Result<(), VerifyError> {
@@ -87,25 +73,12 @@ fn named_by_sha256(role: &Role, file: Option<&FileMeta>) -> Result<(), VerifyErr
 }
 
 fn positive_threshold(role: &Role, threshold: u32) -> Result<(), VerifyError> {
-    if threshold == 0 {
-        Err(VerifyError::ZeroThreshold { role: role.clone() })
-    } else {
-        Ok(())
-    }
+    if threshold == 0 { Err(VerifyError::ZeroThreshold { role: role.clone() }) } else { Ok(()) }
 }
 
-fn distinct_keys(
-    role: &Role,
-    ids: &[KeyId],
-    keys: &BTreeMap<KeyId, PublicKey>,
-) -> Result<u32, VerifyError> {
-    let missing = |id: &KeyId| VerifyError::MissingKey {
-        role: role.clone(),
-        key_id: *id,
-    };
-    let names: BTreeSet<KeyName> = ids
-        .iter()
-        .map(|id| keys.get(id).map(PublicKey::name).ok_or_else(|| missing(id)))
-        .collect::<Result<_, _>>()?;
+fn distinct_keys(role: &Role, ids: &[KeyId], keys: &BTreeMap<KeyId, PublicKey>) -> Result<u32, VerifyError> {
+    let missing = |id: &KeyId| VerifyError::MissingKey { role: role.clone(), key_id: *id };
+    let names: BTreeSet<KeyName> =
+        ids.iter().map(|id| keys.get(id).map(PublicKey::name).ok_or_else(|| missing(id))).collect::<Result<_, _>>()?;
     Ok(count(&names))
 }
