@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -99,8 +100,8 @@ impl Call {
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("start {self}"))?;
-        let stdout = drain(child.stdout.take());
-        let stderr = drain(child.stderr.take());
+        let stdout = Drain::new(child.stdout.take());
+        let stderr = Drain::new(child.stderr.take());
         let mut child = Background { child, name: self.to_string() };
         if let Some(mut stdin) = child.child.stdin.take() {
             // A command that does not read its input is no fault of the story.
@@ -112,14 +113,16 @@ impl Call {
         }
         // A daemon that kept the pipe open would be seen here: `x=$(command)` waits for exactly this.
         let over = wait_until(&format!("the end of {self}"), self.limit, || {
-            stdout.is_finished() && stderr.is_finished() && child.exited().is_some()
+            stdout.at_end() && stderr.at_end() && child.exited().is_some()
         });
+        let finished = |code| Finished { call: self.to_string(), code, stdout: stdout.text(), stderr: stderr.text() };
         if let Err(error) = over {
+            let running = if child.exited().is_some() { "ended, but its output is still held open" } else { "running" };
             child.kill();
-            bail!("{error}; what it said so far is lost with it");
+            bail!("{error}; it was {running}:\n{}", finished(None));
         }
         let status = child.exited().ok_or_else(|| anyhow!("{self} has no status"))?;
-        Ok(Finished { call: self.to_string(), code: status.code(), stdout: collect(stdout)?, stderr: collect(stderr)? })
+        Ok(finished(status.code()))
     }
 
     /// Runs to the end and wants status 0.
@@ -267,17 +270,32 @@ impl Drop for Background {
     }
 }
 
-fn drain(stream: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(mut stream) = stream {
-            stream.read_to_end(&mut bytes).map(drop).unwrap_or_default();
-        }
-        bytes
-    })
+/// Reads to the end on a thread of its own; what came so far can be had at any moment.
+struct Drain {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
 }
 
-fn collect(reader: JoinHandle<Vec<u8>>) -> Result<String> {
-    let bytes = reader.join().map_err(|_| anyhow!("a reader of output panicked"))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+impl Drain {
+    fn new(stream: Option<impl Read + Send + 'static>) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&bytes);
+        let reader = std::thread::spawn(move || {
+            let Some(mut stream) = stream else { return };
+            let mut buffer = [0; 4096];
+            while let Ok(count) = stream.read(&mut buffer) {
+                let Some(chunk) = buffer.get(..count).filter(|chunk| !chunk.is_empty()) else { return };
+                sink.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(chunk);
+            }
+        });
+        Self { bytes, reader }
+    }
+
+    fn at_end(&self) -> bool {
+        self.reader.is_finished()
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
 }
