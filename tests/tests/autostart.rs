@@ -1,9 +1,10 @@
 //! An agent that nobody started.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use anyhow::Result;
-use signet_tests::Stage;
+use signet_tests::{Stage, binary};
 
 const GUN: &str = "example.com/acme/app";
 
@@ -38,16 +39,36 @@ fn the_same_agent_serves_every_command() -> Result<()> {
 #[test]
 fn it_knows_nothing_of_the_environment_it_came_from() -> Result<()> {
     let mut stage = Stage::with_files()?;
+    // A program in the agent's place writes down how it was started, and becomes the agent.
+    let witness = stage.home.path().join("witness");
+    let programs = stage.home.path().join("programs");
+    std::fs::create_dir(&programs)?;
+    std::fs::copy(binary("signet")?, programs.join("signet"))?;
+    let script = format!(
+        "#!/bin/sh\n{{ env; pwd -P; readlink /proc/self/fd/*; }} >{} 2>/dev/null\nexec {} \"$@\"\n",
+        witness.display(),
+        binary("signet-agent")?.display()
+    );
+    let agent = stage.home.write("programs/signet-agent", script)?;
+    std::fs::set_permissions(agent, std::fs::Permissions::from_mode(0o700))?;
     stage.home.set("A_SECRET_OF_THE_SHELL", "do not tell");
-    stage.signet(["init", GUN])?.ok()?;
-    let socket = std::os::unix::net::UnixStream::connect(&stage.home.sockets()[0])?;
-    let pid = rustix::net::sockopt::socket_peercred(socket)?.pid;
-    let environment = std::fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero()))?;
-    let environment = String::from_utf8_lossy(&environment).into_owned();
-    for word in ["do not tell", "passphrase"] {
-        assert!(!environment.contains(word), "{environment:?}");
+    let url = stage.server.url();
+    let open = stage.home.write("open-file", "")?;
+    let command = format!(
+        "exec 7<{}; {}/signet -s {url} --tlscacert {} -d {} init {GUN}",
+        open.display(),
+        programs.display(),
+        stage.server.ca().display(),
+        stage.home.trust().display()
+    );
+    stage.home.call("/bin/sh").args(["-c", &command]).ok()?;
+
+    let seen = std::fs::read_to_string(witness)?;
+    assert!(seen.contains("XDG_RUNTIME_DIR="), "the witness saw nothing: {seen}");
+    for word in ["do not tell", "passphrase", "open-file"] {
+        assert!(!seen.contains(word), "{word:?} came through:\n{seen}");
     }
-    assert_eq!(std::fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero()))?, std::path::Path::new("/"));
+    assert!(seen.lines().any(|line| line == "/"), "it does not stand in /:\n{seen}");
     Ok(())
 }
 
@@ -65,7 +86,7 @@ fn start_status_stop() -> Result<()> {
 fn a_second_agent_names_the_first() -> Result<()> {
     let stage = Stage::with_files()?;
     let agent = stage.home.start_agent()?;
-    let second = stage.home.call(signet_tests::binary("signet-agent")?).finish()?;
+    let second = stage.home.call(binary("signet-agent")?).finish()?;
     assert_ne!(second.code, Some(0), "{second}");
     second.says(&[&agent.pid().to_string()])?;
     Ok(())

@@ -105,7 +105,7 @@ fn a_wrong_pin_file_is_tried_once_and_said() -> Result<()> {
 #[test]
 fn no_secret_is_in_the_agents_log_state_or_command_line() -> Result<()> {
     let mut stage = Stage::with_token()?;
-    stage.home.set("RUST_LOG", "trace");
+    stage.home.set("SIGNET_LOG", "trace");
     let agent = stage.home.start_agent()?;
     let file = stage.home.write("file", "content")?;
     stage.signet(["-D", "init", GUN])?.ok()?;
