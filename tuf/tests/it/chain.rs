@@ -119,21 +119,57 @@ fn a_root_of_another_collection_is_refused() {
     assert_eq!(verify::first_root(&gun(), &timestamp), Err(VerifyError::WrongRole { role: Role::Root }));
 }
 
+/// Whether the key in a certificate counts as a root key: then its missing signature is missed.
+fn counts(gun: &Gun, certificate: &str) -> bool {
+    let stranger = Signer::new(Algorithm::EcdsaP256);
+    let key = PublicKey::from_certificate_pem(certificate).unwrap();
+    let mut content = root(1, 1, &[&stranger]);
+    content.root.key_ids = vec![key.key_id()];
+    content.keys.insert(key.key_id(), key);
+    let verdict = verify::first_root(gun, &signed(&Metadata::Root(content), &[&stranger]));
+    if verdict == too_few(1, 0) {
+        return true;
+    }
+    assert_eq!(verdict, Err(VerifyError::NoRootCertificate { gun: gun.clone() }));
+    false
+}
+
 #[test]
 fn a_common_name_may_end_in_a_star() {
-    // no GUN holds a star, so that the certificate comes from elsewhere: openssl req -x509
-    let key = PublicKey::from_certificate_pem(&fixture::text("wildcard.crt")).unwrap();
-    assert_eq!(key.certificate().unwrap().common_name(), "example.com/acme/*");
-    let table = [("example.com/acme/app", true), ("example.com/acme/", false), ("example.com/acm", false)];
-    for (name, matches) in table {
-        let Ok(gun) = name.parse::<Gun>() else { continue };
-        let stranger = Signer::new(Algorithm::EcdsaP256);
-        let mut content = root(1, 1, &[&stranger]);
-        content.root.key_ids = vec![key.key_id()];
-        content.keys.insert(key.key_id(), key.clone());
-        let verdict = verify::first_root(&gun, &signed(&Metadata::Root(content), &[&stranger]));
-        let expected = if matches { too_few(1, 0) } else { Err(VerifyError::NoRootCertificate { gun }) };
-        assert_eq!(verdict, expected, "{name}");
+    let certificate = fixture::text("certificates/wildcard.crt");
+    let table = [
+        ("example.com/acme/app", true),
+        ("example.com/acme/a/b", true),
+        ("example.com/acme", false),
+        ("example.com/other", false),
+        ("x/example.com/acme/app", false),
+    ];
+    for (gun, expected) in table {
+        assert_eq!(counts(&gun.parse().unwrap(), &certificate), expected, "{gun}");
+    }
+}
+
+#[test]
+fn a_bundle_is_one_leaf_and_then_authorities() {
+    let [leaf, ca, sha1] = ["leaf", "ca", "sha1"].map(|name| fixture::text(&format!("certificates/{name}.crt")));
+    let backwards = {
+        let signer = Signer::new(Algorithm::EcdsaP256);
+        let mut template = crate::signer::template(&gun(), &signer.key, 1);
+        std::mem::swap(&mut template.not_before, &mut template.not_after);
+        template.assemble(&signer.sign(template.method(), &template.to_be_signed())).unwrap()
+    };
+    let table = [
+        (leaf.clone(), true),
+        (format!("{leaf}{ca}"), true),
+        (format!("{leaf}{ca}{ca}"), true),
+        (format!("{ca}{leaf}"), false),
+        (format!("{leaf}{leaf}"), false),
+        (ca, false),
+        (sha1, false),
+        (backwards, false),
+    ];
+    for (index, (bundle, expected)) in table.iter().enumerate() {
+        assert_eq!(counts(&gun(), bundle), *expected, "row {index}");
     }
 }
 

@@ -14,6 +14,7 @@ mod envelope;
 mod fixture;
 mod json;
 mod keys;
+mod property;
 mod signer;
 mod strict;
 mod structure;
