@@ -3,17 +3,36 @@
 //! PINs, passphrases and decrypted keys never leave the threads behind [`Keystores`]. Nothing here decides whether a
 //! signature may be made: it takes a [`Permit`], or it does not sign.
 
+mod actor;
+mod board;
 mod config;
 mod error;
+mod file;
+mod modulepath;
+mod owner;
+mod pin;
+mod pkcs11;
 mod place;
+mod queue;
+mod signer;
+#[cfg(test)]
+mod tests;
+mod token;
 mod trustdir;
 mod unlock;
 mod uri;
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 
 use signet_tuf::{Algorithm, Gun};
 
+use self::actor::Keystore;
+use self::file::FileRequest;
+use self::pkcs11::{Module, Pkcs11Token};
+use self::queue::ask;
 use crate::caller::Connection;
 use crate::ledger::Permit;
 use crate::secret::Secret;
@@ -25,6 +44,9 @@ pub use trustdir::TrustDir;
 pub use unlock::{LastTry, Scope};
 pub use uri::{Pkcs11Uri, UriError};
 
+/// The name of the file keystore in errors.
+const FILES: &str = "the file keystore";
+
 /// All keystores of the agent. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Keystores {
@@ -32,26 +54,75 @@ pub struct Keystores {
 }
 
 #[derive(Debug)]
-struct Shared {}
+struct Shared {
+    tokens: Vec<Keystore>,
+    files: SyncSender<FileRequest>,
+}
 
-#[expect(clippy::unused_async, unused_variables, reason = "bodies follow")]
 impl Keystores {
-    /// Starts the threads of the configured tokens. An absent token is no error; nothing is opened yet.
+    /// Starts the threads of the configured tokens. An absent token is no error: it is opened in the background, now or
+    /// when it comes.
     ///
     /// # Errors
     /// `Module` if a module's path is not safe to load from, `Duplicate`, `Thread`.
     pub fn start(tokens: &[TokenConfig]) -> Result<Self, StartError> {
-        Ok(Self { shared: Arc::new(Shared {}) })
+        let mut served: BTreeMap<PathBuf, usize> = BTreeMap::new();
+        for (position, config) in tokens.iter().enumerate() {
+            if tokens.iter().take(position).any(|earlier| earlier.name() == config.name()) {
+                return Err(StartError::Duplicate(config.name().to_owned()));
+            }
+            let count = served.entry(modulepath::checked(&config.module)?).or_default();
+            *count = count.saturating_add(1);
+        }
+        let modules: BTreeMap<_, _> = served.iter().map(|(path, count)| (path, Module::new(path, *count))).collect();
+
+        let mut keystores = Vec::with_capacity(tokens.len());
+        for config in tokens {
+            let path = modulepath::checked(&config.module)?;
+            if let Some(module) = modules.get(&path) {
+                keystores.push(Keystore::start(config, Pkcs11Token::new(Arc::clone(module), config.select.clone()))?);
+            }
+        }
+        Ok(Self { shared: Arc::new(Shared { tokens: keystores, files: file::spawn()? }) })
     }
 
-    /// Every key that is in reach: tokens in the order of the configuration, then the files of `dir`.
+    /// Every key that is in reach: tokens in the order of the configuration, then the files of `dir`. Tokens are read anew.
     pub async fn list(&self, dir: Option<&TrustDir>, connection: &Arc<Connection>) -> Listing {
-        Listing::default()
+        let mut listing = Listing::default();
+        for token in &self.shared.tokens {
+            if let Err(error) = token.refresh().await {
+                listing.warnings.push(error.to_string());
+            }
+            listing.add(token.located(connection).await);
+        }
+        if let Some(dir) = dir {
+            let (dir, connection) = (dir.clone(), Arc::clone(connection));
+            match ask(&self.shared.files, FILES, |reply| FileRequest::List { dir, connection, reply }).await {
+                Ok((located, warnings)) => {
+                    listing.add(located);
+                    listing.warnings.extend(warnings);
+                }
+                Err(error) => listing.warnings.push(error.to_string()),
+            }
+        }
+        listing
     }
 
     /// The places of one key, tokens first, then the file. Answered from memory while tokens are healthy.
     pub async fn locate(&self, key: &KeySelector, dir: Option<&TrustDir>, connection: &Arc<Connection>) -> Vec<Located> {
-        Vec::new()
+        let mut places = Vec::new();
+        for token in &self.shared.tokens {
+            places.extend(token.located(connection).await.into_iter().filter(|located| key.matches(&located.info)));
+        }
+        if let Some(dir) = dir {
+            let (key, dir, connection) = (*key, dir.clone(), Arc::clone(connection));
+            let found = ask(&self.shared.files, FILES, |reply| FileRequest::Locate { key, dir, connection, reply }).await;
+            match found {
+                Ok(found) => places.extend(found),
+                Err(error) => tracing::warn!(%error, "the trust directory cannot be read"),
+            }
+        }
+        places
     }
 
     /// Signs the permit's bytes with the permit's key at one place. The signature has TUF's form: ECDSA as r and s.
@@ -68,10 +139,25 @@ impl Keystores {
         dir: Option<&TrustDir>,
         connection: &Arc<Connection>,
     ) -> Result<Vec<u8>, KeystoreError> {
-        Err(KeystoreError::Busy)
+        let path = match at {
+            Place::Token { token, .. } => return self.token(token)?.sign(permit, connection).await,
+            Place::File(path) => path.clone(),
+        };
+        let dir = dir.ok_or_else(|| KeystoreError::UnknownKey { key: permit.key().to_string() })?;
+        ask(&self.shared.files, FILES, |reply| FileRequest::Sign {
+            key: permit.key(),
+            scheme: permit.scheme(),
+            message: Arc::clone(permit.message()),
+            path,
+            dir: dir.clone(),
+            connection: Arc::clone(connection),
+            reply,
+        })
+        .await
     }
 
-    /// Logs in to a token. Returns the places of its keys.
+    /// Logs in to a token. Returns the places of its keys. While another unlock lives the PIN is compared, not sent; a PIN
+    /// that the token refused before is not sent again.
     ///
     /// # Errors
     /// `SecretIncorrect`, `LastTry`, `PinBlocked`, `Absent`, `UnknownToken`, `Failed`.
@@ -82,7 +168,7 @@ impl Keystores {
         scope: Scope,
         last_try: LastTry,
     ) -> Result<Vec<Place>, KeystoreError> {
-        Err(KeystoreError::Busy)
+        self.token(token)?.unlock(pin, scope, last_try).await
     }
 
     /// Decrypts a key file. `key` is a name or a canonical ID, in hexadecimal.
@@ -96,20 +182,32 @@ impl Keystores {
         passphrase: Secret,
         scope: Scope,
     ) -> Result<Place, KeystoreError> {
-        Err(KeystoreError::Busy)
+        let (dir, key) = (dir.clone(), key.to_owned());
+        ask(&self.shared.files, FILES, |reply| FileRequest::Unlock { dir, key, passphrase, scope, reply }).await
     }
 
-    /// Ends all unlocks of one token, or of everything.
+    /// Ends all unlocks of one token, or of everything. Keys that are not written yet stay with their connection.
     ///
     /// # Errors
     /// `UnknownToken`, `Failed`.
     pub async fn lock(&self, token: Option<&str>) -> Result<(), KeystoreError> {
-        Err(KeystoreError::Busy)
+        if let Some(token) = token {
+            return self.token(token)?.lock().await;
+        }
+        let mut locked = ask(&self.shared.files, FILES, |reply| FileRequest::Lock { reply }).await;
+        for token in &self.shared.tokens {
+            locked = locked.and(token.lock().await);
+        }
+        locked
     }
 
     /// The configured tokens, as they are now.
     pub async fn tokens(&self) -> Vec<TokenInfo> {
-        Vec::new()
+        let mut tokens = Vec::with_capacity(self.shared.tokens.len());
+        for token in &self.shared.tokens {
+            tokens.push(token.info().await);
+        }
+        tokens
     }
 
     /// Makes a key on a token. It cannot leave it.
@@ -124,13 +222,14 @@ impl Keystores {
         gun: Option<&Gun>,
         connection: &Arc<Connection>,
     ) -> Result<KeyInfo, KeystoreError> {
-        Err(KeystoreError::Busy)
+        writable(role)?;
+        self.token(token)?.generate(algorithm, role, gun, connection).await
     }
 
     /// Makes a key in memory, for this connection. [`Self::set_passphrase`] writes it.
     ///
     /// # Errors
-    /// `NotSupported`, `UnsafePath`, `Io`.
+    /// `NotSupported`, `Failed`.
     pub async fn generate_in_file(
         &self,
         dir: &TrustDir,
@@ -139,14 +238,24 @@ impl Keystores {
         gun: Option<&Gun>,
         connection: &Arc<Connection>,
     ) -> Result<KeyInfo, KeystoreError> {
-        Err(KeystoreError::Busy)
+        writable(role)?;
+        ask(&self.shared.files, FILES, |reply| FileRequest::Generate {
+            dir: dir.clone(),
+            algorithm,
+            role: role.to_owned(),
+            gun: gun.map(Gun::to_string),
+            connection: Arc::downgrade(connection),
+            reply,
+        })
+        .await
     }
 
     /// Writes a generated key for the first time (`old` is `None`), or changes the passphrase of a key file. Afterwards
     /// the key is unlocked for the connection.
     ///
     /// # Errors
-    /// `SecretIncorrect`, `Locked` if `old` is wanted, `KeyExists`, `UnknownKey`, `CorruptKey`, `UnsafePath`, `Io`.
+    /// `SecretIncorrect`, `Locked` if `old` is wanted, `KeyExists`, `UnknownKey`, `CorruptKey`, `UnsafePath`,
+    /// `NotSupported` for an empty passphrase, `Io`.
     pub async fn set_passphrase(
         &self,
         dir: &TrustDir,
@@ -155,6 +264,25 @@ impl Keystores {
         new: Secret,
         connection: &Arc<Connection>,
     ) -> Result<KeyInfo, KeystoreError> {
-        Err(KeystoreError::Busy)
+        let (dir, key, connection) = (dir.clone(), key.to_owned(), Arc::clone(connection));
+        ask(&self.shared.files, FILES, |reply| FileRequest::SetPassphrase { dir, key, old, new, connection, reply }).await
     }
+
+    fn token(&self, name: &str) -> Result<&Keystore, KeystoreError> {
+        let found = self.shared.tokens.iter().find(|token| token.name() == name);
+        found.ok_or_else(|| KeystoreError::UnknownToken {
+            token: name.to_owned(),
+            configured: self.shared.tokens.iter().map(|token| token.name().to_owned()).collect(),
+        })
+    }
+}
+
+/// A role must fit into a PEM header and into the first word of a label.
+fn writable(role: &str) -> Result<(), KeystoreError> {
+    let fits = |byte: u8| byte.is_ascii_graphic() && byte != b':';
+    if (1..256).contains(&role.len()) && role.bytes().all(fits) {
+        return Ok(());
+    }
+    let what = "a role name that is empty, longer than 255 bytes, or has spaces, colons or other than ASCII letters in it";
+    Err(KeystoreError::NotSupported { place: "a keystore".to_owned(), what: what.to_owned() })
 }

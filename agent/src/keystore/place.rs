@@ -65,6 +65,22 @@ pub struct Listing {
     pub warnings: Vec<String>,
 }
 
+impl Listing {
+    /// Adds places, those of a known key to its entry.
+    pub(super) fn add(&mut self, located: Vec<Located>) {
+        for Located { info, .. } in located {
+            let same = |key: &&mut KeyInfo| match (key.name, info.name) {
+                (Some(one), Some(other)) => one == other,
+                (_, None) | (None, _) => key.key_id == info.key_id,
+            };
+            match self.keys.iter_mut().find(same) {
+                Some(known) => known.places.extend(info.places),
+                None => self.keys.push(info),
+            }
+        }
+    }
+}
+
 /// One place of one key.
 #[derive(Debug, Clone)]
 pub struct Located {

@@ -9,7 +9,7 @@ use crate::secret::Secret;
 /// Something that holds private keys behind one PIN: a PKCS#11 token, or one key file behind its passphrase.
 pub(super) trait Token: Clone + Send + 'static {
     /// What one thread works with.
-    type Session: Session;
+    type Session: Session + Send;
 
     /// Asks the token about itself; spends nothing (`C_GetTokenInfo`).
     fn info(&mut self) -> Result<Facts, Fault>;

@@ -1,11 +1,10 @@
 //! Notary's key files: PEM with headers around PKCS#8, encrypted by PBES2.
 
-use der::Decode;
+use der::asn1::OctetStringRef;
+use der::{Decode, Encode};
+use pkcs8::EncryptedPrivateKeyInfoRef;
 use pkcs8::pkcs5::EncryptionScheme;
 use pkcs8::pkcs5::pbes2::{self, Kdf, Pbkdf2Params, Pbkdf2Prf, Salt};
-use pkcs8::EncryptedPrivateKeyInfoRef;
-use der::Encode;
-use der::asn1::OctetStringRef;
 use zeroize::Zeroizing;
 
 use super::private::{PrivateKey, PrivateKeyError};
@@ -94,9 +93,12 @@ fn decrypt(der: &[u8], passphrase: &Secret) -> Result<PrivateKey, OpenError> {
     }
     let mut buffer = Zeroizing::new(info.encrypted_data.as_bytes().to_vec());
     // A wrong passphrase shows as bad padding; by chance the padding is good, and then no PKCS#8 is found.
-    let plain = parameters.decrypt_in_place(passphrase.expose(), &mut buffer).map_err(|error| match error {
-        pkcs8::pkcs5::Error::DecryptFailed => OpenError::WrongPassphrase,
-        other => OpenError::Corrupt(other.to_string()),
+    let plain = parameters.decrypt_in_place(passphrase.expose(), &mut buffer).map_err(|error| {
+        if error == pkcs8::pkcs5::Error::DecryptFailed {
+            OpenError::WrongPassphrase
+        } else {
+            OpenError::Corrupt(error.to_string())
+        }
     })?;
     PrivateKey::from_pkcs8(plain).map_err(|error| match error {
         PrivateKeyError::NotPkcs8 => OpenError::WrongPassphrase,

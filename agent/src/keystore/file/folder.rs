@@ -34,7 +34,10 @@ pub(super) struct Outside {
 /// The outsides of key files that did not change since they were read. The real `notary` works in the same folder, and
 /// rewrites files in place, so each file is looked at each time; it is only parsed again if it changed.
 #[derive(Debug, Default)]
-pub(super) struct Folders(HashMap<DirId, HashMap<KeyId, (Stamp, Result<Outside, String>)>>);
+pub(super) struct Folders(HashMap<DirId, HashMap<KeyId, Remembered>>);
+
+/// A file as it was when it was read, or why it cannot be used.
+type Remembered = (Stamp, Result<Outside, String>);
 
 /// Changes whenever the file does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,7 +166,9 @@ pub(super) fn store(dir: &TrustDir, id: KeyId, text: &str, existing: Existing) -
         .map_err(|source| KeystoreError::Io { path: path.clone(), source })
         .and_then(|()| put(dir, &temporary, id, existing));
     if stored.is_err() {
-        drop(rustix::fs::unlinkat(dir.private(), &temporary, AtFlags::empty()));
+        if let Err(error) = rustix::fs::unlinkat(dir.private(), &temporary, AtFlags::empty()) {
+            tracing::warn!(%error, temporary, "a temporary file stays in the trust directory");
+        }
         return stored;
     }
     rustix::fs::fsync(dir.private()).map_err(failed)

@@ -9,7 +9,7 @@ use aws_lc_rs::signature::{
     self as aws, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING,
     EcdsaKeyPair, EcdsaSigningAlgorithm, KeyPair, RsaKeyPair,
 };
-use der::asn1::{AnyRef, BitStringRef, OctetStringRef, UintRef};
+use der::asn1::{Any, AnyRef, BitStringRef, OctetStringRef, SetOfVec, UintRef};
 use der::oid::ObjectIdentifier;
 use der::{Decode, Encode, Sequence};
 use ed25519_dalek::Signer;
@@ -64,7 +64,7 @@ struct Pkcs8<'a> {
     algorithm: AlgorithmIdentifierRef<'a>,
     private_key: &'a OctetStringRef,
     #[asn1(context_specific = "0", tag_mode = "IMPLICIT", optional = "true")]
-    attributes: Option<der::asn1::SetOf<der::asn1::Any, 0>>,
+    attributes: Option<SetOfVec<Any>>,
     #[asn1(context_specific = "1", tag_mode = "IMPLICIT", optional = "true")]
     public_key: Option<BitStringRef<'a>>,
 }

@@ -12,7 +12,7 @@ use super::codec::{self, Sealing};
 use super::folder::{self, Existing, Folders, Outside};
 use super::token::{FileSession, FileToken};
 use crate::caller::Connection;
-use crate::keystore::actor::{QUEUE, Reply, SWEEP};
+use crate::keystore::queue::{QUEUE, Reply, SWEEP};
 use crate::keystore::token::{Access, Fault, KeyObject, Session, Token};
 use crate::keystore::trustdir::DirId;
 use crate::keystore::unlock::Unlocks;
@@ -313,10 +313,10 @@ fn locked(dir: &TrustDir, id: KeyId, role: Option<String>) -> KeystoreError {
 
 fn unwritten_failure(dir: &TrustDir, fault: Fault) -> KeystoreError {
     let place = dir.private_path().display().to_string();
-    match fault {
-        Fault::Unsupported(what) => KeystoreError::NotSupported { place, what },
-        other => KeystoreError::Failed { token: place, what: other.describe(), reached: Reached::Nothing },
+    if let Fault::Unsupported(what) = fault {
+        return KeystoreError::NotSupported { place, what };
     }
+    KeystoreError::Failed { token: place, what: fault.describe(), reached: Reached::Nothing }
 }
 
 fn failure(dir: &TrustDir, id: KeyId, fault: Fault) -> KeystoreError {

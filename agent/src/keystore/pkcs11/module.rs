@@ -91,6 +91,7 @@ impl Module {
     /// back; every session of the module is void afterwards.
     pub(super) fn reset(&self, urgency: Urgency) -> Result<(), Fault> {
         let pause = match urgency {
+            Urgency::Idle if self.tokens > 1 => return Err(Fault::Absent),
             Urgency::Idle => MIN_IDLE_RESET,
             Urgency::Asked if self.tokens > 1 => MIN_SHARED_RESET,
             Urgency::Asked => MIN_RESET,

@@ -228,7 +228,7 @@ fn recipe(algorithm: Algorithm) -> Result<Recipe, Fault> {
             vec![vec![curve(ED25519)?], vec![Attribute::EcParams(EDWARDS25519.to_vec())]],
         ),
         Algorithm::Rsa(bits @ 2048..=4096) => {
-            let size = Attribute::ModulusBits(u64::from(bits).try_into().map_err(|_| unsupported())?);
+            let size = Attribute::ModulusBits(u64::from(bits).into());
             let parameters = vec![size, Attribute::PublicExponent(EXPONENT.to_vec())];
             (Mechanism::RsaPkcsKeyPairGen, MechanismType::RSA_PKCS_KEY_PAIR_GEN, vec![parameters])
         }

@@ -51,25 +51,23 @@ impl Pkcs11Session {
     }
 
     fn mechanism(&self, scheme: Scheme) -> Result<(Mechanism<'static>, Input), Fault> {
+        let has = |mechanism: MechanismType| self.mechanisms.contains(&mechanism);
         let pss = PkcsPssParams { hash_alg: MechanismType::SHA256, mgf: PkcsMgfType::MGF1_SHA256, s_len: 32.into() };
-        let choices: &[(MechanismType, Mechanism<'static>, Input)] = match scheme {
-            Scheme::EcdsaSha256 => &[(MechanismType::ECDSA, Mechanism::Ecdsa, Input::Digest)],
+        match scheme {
+            Scheme::EcdsaSha256 if has(MechanismType::ECDSA) => Ok((Mechanism::Ecdsa, Input::Digest)),
             // Metadata may be tens of megabytes: hash here where the token lets us.
-            Scheme::RsaPssSha256 => &[
-                (MechanismType::RSA_PKCS_PSS, Mechanism::RsaPkcsPss(pss), Input::Digest),
-                (MechanismType::SHA256_RSA_PKCS_PSS, Mechanism::Sha256RsaPkcsPss(pss), Input::Message),
-            ],
-            Scheme::RsaPkcs1Sha256 => &[(MechanismType::SHA256_RSA_PKCS, Mechanism::Sha256RsaPkcs, Input::Message)],
-            Scheme::Ed25519 => {
-                let parameters = EddsaParams::new(EddsaSignatureScheme::Pure);
-                &[(MechanismType::EDDSA, Mechanism::Eddsa(parameters), Input::Message)]
+            Scheme::RsaPssSha256 if has(MechanismType::RSA_PKCS_PSS) => Ok((Mechanism::RsaPkcsPss(pss), Input::Digest)),
+            Scheme::RsaPssSha256 if has(MechanismType::SHA256_RSA_PKCS_PSS) => {
+                Ok((Mechanism::Sha256RsaPkcsPss(pss), Input::Message))
             }
-        };
-        choices
-            .iter()
-            .find(|(kind, ..)| self.mechanisms.contains(kind))
-            .map(|(_, mechanism, input)| (*mechanism, *input))
-            .ok_or_else(|| Fault::Unsupported(format!("the scheme {scheme:?}")))
+            Scheme::RsaPkcs1Sha256 if has(MechanismType::SHA256_RSA_PKCS) => Ok((Mechanism::Sha256RsaPkcs, Input::Message)),
+            Scheme::Ed25519 if has(MechanismType::EDDSA) => {
+                Ok((Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Pure)), Input::Message))
+            }
+            Scheme::EcdsaSha256 | Scheme::RsaPssSha256 | Scheme::RsaPkcs1Sha256 | Scheme::Ed25519 => {
+                Err(Fault::Unsupported(format!("the scheme {scheme:?}")))
+            }
+        }
     }
 
     fn private_key(&mut self, key: KeyName) -> Result<ObjectHandle, Fault> {

@@ -66,12 +66,12 @@ impl Token for Pkcs11Token {
         let generation = running.generation().ok_or(Fault::Absent)?;
         let (slot, _) = self.find(&running)?;
         let pkcs11 = running.pkcs11()?;
+        let mechanisms = pkcs11.get_mechanism_list(slot).map_err(fault)?;
         // Closed by us, and only in the life of the module that opened it.
         let session = match access {
             Access::ReadOnly => pkcs11.open_ro_session_no_drop(slot),
             Access::ReadWrite => pkcs11.open_rw_session_no_drop(slot),
         };
-        let mechanisms = pkcs11.get_mechanism_list(slot).map_err(fault)?;
         Ok(Pkcs11Session::new(Arc::clone(&self.module), generation, session.map_err(fault)?, mechanisms))
     }
 

@@ -1,0 +1,123 @@
+//! One keystore: a configured token, the thread that owns it and the threads that sign on it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+use signet_tuf::{Algorithm, Gun};
+
+use super::board::{self, Board, Presence};
+use super::owner::{Command, Owner, token_error};
+use super::pin::Refused;
+use super::queue::{Jobs, QUEUE, ask, ask_any};
+use super::signer::{Job, Signer};
+use super::token::{Facts, Fault, Token};
+use super::{KeyInfo, KeystoreError, LastTry, Located, Place, Scope, StartError, TokenConfig, TokenInfo};
+use crate::caller::Connection;
+use crate::ledger::Permit;
+use crate::secret::Secret;
+
+/// The door to one token. Its threads end when it is dropped.
+#[derive(Debug)]
+pub(super) struct Keystore {
+    board: Board,
+    module: PathBuf,
+    roles: Vec<String>,
+    owner: SyncSender<Command>,
+    jobs: Jobs<Job>,
+}
+
+impl Keystore {
+    pub(super) fn start<T: Token>(config: &TokenConfig, token: T) -> Result<Self, StartError> {
+        let name = config.name();
+        let board = Board::new(name);
+        let refused = Refused::new().ok_or_else(|| StartError::Thread(std::io::Error::other("no random numbers")))?;
+        let (sender, inbox) = sync_channel(QUEUE);
+        let owner = Owner::new(token.clone(), board.clone(), config.pin_file.clone(), refused);
+        thread(&format!("token-{name}"), move || owner.run(&inbox))?;
+
+        let jobs = Jobs::new();
+        for number in 1..=config.sessions {
+            let signer = Signer::new(token.clone(), board.clone(), sender.clone());
+            let taker = jobs.taker();
+            thread(&format!("session-{number}-{name}"), move || signer.run(&taker))?;
+        }
+        Ok(Self { board, module: config.module.clone(), roles: config.roles.clone(), owner: sender, jobs })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.board.name()
+    }
+
+    /// The keys that are or were on the token. A token that is not known to be here is looked for first.
+    pub(super) async fn located(&self, connection: &Arc<Connection>) -> Vec<Located> {
+        if self.board.state().presence != Presence::Here {
+            // Whatever it answers is on the board.
+            drop(ask(&self.owner, self.name(), |reply| Command::Look { reply }).await);
+        }
+        self.board.located(connection)
+    }
+
+    /// Reads the keys from the token. Fails if it is absent.
+    pub(super) async fn refresh(&self) -> Result<(), KeystoreError> {
+        ask(&self.owner, self.name(), |reply| Command::Refresh { reply }).await
+    }
+
+    pub(super) async fn sign(&self, permit: &Permit, connection: &Arc<Connection>) -> Result<Vec<u8>, KeystoreError> {
+        ask_any(&self.jobs, self.name(), |reply| Job {
+            key: permit.key(),
+            scheme: permit.scheme(),
+            message: Arc::clone(permit.message()),
+            connection: Arc::clone(connection),
+            reply,
+        })
+        .await
+    }
+
+    pub(super) async fn unlock(&self, pin: Secret, scope: Scope, last_try: LastTry) -> Result<Vec<Place>, KeystoreError> {
+        ask(&self.owner, self.name(), |reply| Command::Unlock { pin, scope, last_try, reply }).await
+    }
+
+    pub(super) async fn lock(&self) -> Result<(), KeystoreError> {
+        ask(&self.owner, self.name(), |reply| Command::Lock { reply }).await
+    }
+
+    pub(super) async fn generate(
+        &self,
+        algorithm: Algorithm,
+        role: &str,
+        gun: Option<&Gun>,
+        connection: &Arc<Connection>,
+    ) -> Result<KeyInfo, KeystoreError> {
+        self.refresh().await?;
+        if !self.board.state().admits(connection) {
+            return Err(token_error(&self.board, Fault::NotLoggedIn));
+        }
+        let label = board::label(role, gun);
+        ask(&self.owner, self.name(), |reply| Command::Generate { algorithm, label, reply }).await
+    }
+
+    pub(super) async fn info(&self) -> TokenInfo {
+        drop(ask(&self.owner, self.name(), |reply| Command::Look { reply }).await);
+        let state = self.board.state();
+        let facts = state.facts.clone();
+        let text = |read: fn(&Facts) -> &String| facts.as_ref().map(read).cloned().unwrap_or_default();
+        TokenInfo {
+            name: self.name().to_owned(),
+            label: text(|facts| &facts.label),
+            serial: text(|facts| &facts.serial),
+            model: text(|facts| &facts.model),
+            module: self.module.clone(),
+            present: state.presence == Presence::Here,
+            unlocked: state.presence == Presence::Here && (state.unlocks.is_lasting() || state.needs_no_login()),
+            tries: state.tries(),
+            trouble: state.trouble.clone(),
+            roles: self.roles.clone(),
+        }
+    }
+}
+
+fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
+    let started = std::thread::Builder::new().name(name.to_owned()).spawn(body);
+    started.map(drop).map_err(StartError::Thread)
+}
