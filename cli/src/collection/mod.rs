@@ -1,15 +1,107 @@
-//! Placeholder of collection.
+//! A collection: what the server publishes of it, verified, and how it is changed and published.
+//!
+//! Owns the client algorithms. Metadata that was not verified never gets past [`update`]; private keys are the agent's.
 
-use thiserror::Error;
+mod apply;
+mod build;
+mod error;
+mod evidence;
+pub mod init;
+pub mod link;
+mod pinning;
+pub mod publish;
+pub mod search;
+pub mod update;
 
-/// Why collection failed.
-#[derive(Debug, Error)]
-pub enum CollectionError {}
+use std::collections::BTreeMap;
 
-impl CollectionError {
-    /// What the person can do.
+use signet_tuf::{Digest, Envelope, ParseError, Role, Root, Snapshot, Targets, Timestamp, Version};
+
+pub use self::error::{CollectionError, RoleProblem};
+
+/// Metadata as it is on the wire, and what it says.
+#[derive(Debug, Clone)]
+pub struct Document {
+    wire: Vec<u8>,
+    envelope: Envelope,
+}
+
+impl Document {
+    /// Parses wire bytes; verifies nothing.
+    ///
+    /// # Errors
+    /// [`ParseError`] with the place in the document.
+    pub fn parse(role: &Role, wire: Vec<u8>) -> Result<Self, ParseError> {
+        let envelope = Envelope::parse(role, &wire)?;
+        Ok(Self { wire, envelope })
+    }
+
+    /// Metadata that was just signed.
     #[must_use]
-    pub fn remedy(&self) -> Option<String> {
-        None
+    pub fn of(envelope: Envelope) -> Self {
+        Self { wire: envelope.to_wire(), envelope }
+    }
+
+    /// The exact bytes.
+    #[must_use]
+    pub fn wire(&self) -> &[u8] {
+        &self.wire
+    }
+
+    /// The SHA-256 of the exact bytes.
+    #[must_use]
+    pub fn wire_digest(&self) -> Digest {
+        Digest::of(&self.wire)
+    }
+
+    /// What the bytes say.
+    #[must_use]
+    pub const fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    /// The version.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.envelope.metadata().version()
+    }
+
+    fn root(&self) -> Option<&Root> {
+        self.envelope.root()
+    }
+
+    fn targets(&self) -> Option<&Targets> {
+        self.envelope.targets()
+    }
+
+    fn snapshot(&self) -> Option<&Snapshot> {
+        self.envelope.snapshot()
+    }
+
+    fn timestamp(&self) -> Option<&Timestamp> {
+        self.envelope.timestamp()
+    }
+}
+
+/// A collection whose metadata was verified, from root down.
+#[derive(Debug, Clone)]
+pub struct Trusted {
+    /// Root and its keys.
+    pub root: Document,
+    /// Which files belong together; none before the first publication if the server will sign it.
+    pub snapshot: Option<Document>,
+    /// `targets` and every delegation that counts.
+    pub targets: BTreeMap<Role, Document>,
+    /// Delegations without enough valid signatures.
+    pub invalid: BTreeMap<Role, Document>,
+    /// Roles that have expired. Empty unless the collection was loaded for publishing.
+    pub expired: Vec<Role>,
+}
+
+impl Trusted {
+    /// The tree of roles that hold targets.
+    #[must_use]
+    pub fn tree(&self) -> search::Tree<'_> {
+        self.targets.iter().filter_map(|(role, document)| Some((role, document.targets()?))).collect()
     }
 }

@@ -1,18 +1,60 @@
-//! `list`.
+//! `list`: every target that the collection vouches for.
 
 use clap::Args;
+use signet_tuf::Gun;
+use time::OffsetDateTime;
 
-use crate::{context::Context, exit::CliError};
+use super::names::{gun, subtree_roles};
+use crate::{
+    collection::{
+        Trusted,
+        link::Link,
+        search,
+        update::{Purpose, Update},
+    },
+    context::Context,
+    exit::CliError,
+    trustdir::GunDir,
+};
 
-/// Arguments of `list`.
+/// Lists targets for a remote trusted collection.
 #[derive(Debug, Args)]
-pub struct ListArgs {}
+pub struct ListArgs {
+    /// Globally unique name of the collection
+    #[arg(value_name = "GUN")]
+    gun: String,
+    /// Delegation roles to list targets for, in order of priority
+    #[arg(short = 'r', long, value_delimiter = ',', value_name = "ROLES")]
+    roles: Vec<String>,
+}
 
 /// Runs `list`.
 ///
 /// # Errors
-/// [`CliError`]
+/// [`CliError`] if the collection cannot be had or trusted.
 pub async fn run(context: &mut Context, args: ListArgs) -> Result<(), CliError> {
-    let _placeholder = (context, args);
-    Err(CliError::failed("not built yet"))
+    let gun = gun(&args.gun)?;
+    let roles = subtree_roles(&args.roles)?;
+    let trusted = load(context, &gun).await?;
+    let found = search::all(&trusted.tree(), &roles);
+    if found.is_empty() {
+        return context.out.line("\nNo targets present in this repository.\n");
+    }
+    let rows: Vec<_> = found
+        .into_iter()
+        .map(|found| {
+            let digest = found.target.hashes.sha256.map(hex::encode).unwrap_or_default();
+            vec![found.name, digest, found.target.length.to_string(), found.role.to_string()]
+        })
+        .collect();
+    context.out.table(&["NAME", "DIGEST", "SIZE (BYTES)", "ROLE"], &rows)
+}
+
+/// The collection as it is now, verified. Without a server, a valid cache will do.
+pub(super) async fn load(context: &Context, gun: &Gun) -> Result<Trusted, CliError> {
+    let dir = GunDir::new(&context.trust_dir, gun);
+    let link = Link::open(&context.server).await?;
+    let now = OffsetDateTime::now_utc();
+    let update = Update { link: &link, dir: &dir, pinning: &context.pinning, now, purpose: Purpose::Read };
+    Ok(update.run().await?)
 }

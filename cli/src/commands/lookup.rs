@@ -1,18 +1,30 @@
-//! `lookup`.
+//! `lookup`: what the collection says about one target.
 
 use clap::Args;
 
-use crate::{context::Context, exit::CliError};
+use super::{list::load, names::gun};
+use crate::{collection::search, context::Context, exit::CliError};
 
-/// Arguments of `lookup`.
+/// Looks up a specific target in a remote trusted collection.
 #[derive(Debug, Args)]
-pub struct LookupArgs {}
+pub struct LookupArgs {
+    /// Globally unique name of the collection
+    #[arg(value_name = "GUN")]
+    gun: String,
+    /// Name of the target
+    #[arg(value_name = "TARGET")]
+    target: String,
+}
 
 /// Runs `lookup`.
 ///
 /// # Errors
-/// [`CliError`]
+/// [`CliError`] if there is no such target, or the collection cannot be had or trusted.
 pub async fn run(context: &mut Context, args: LookupArgs) -> Result<(), CliError> {
-    let _placeholder = (context, args);
-    Err(CliError::failed("not built yet"))
+    let gun = gun(&args.gun)?;
+    let trusted = load(context, &gun).await?;
+    let found = search::one(&trusted.tree(), &args.target)
+        .ok_or_else(|| CliError::failed(format!("No valid trust data for {}", args.target)))?;
+    let digest = found.target.hashes.sha256.map(hex::encode).unwrap_or_default();
+    context.out.line(&format!("{} sha256:{digest} {}", found.name, found.target.length))
 }

@@ -1,18 +1,37 @@
-//! `publish`.
+//! `publish`: everything that is staged goes to the server.
 
 use clap::Args;
+use signet_tuf::Gun;
+use time::OffsetDateTime;
 
-use crate::{context::Context, exit::CliError};
+use super::names::gun;
+use crate::{collection, context::Context, exit::CliError};
 
-/// Arguments of `publish`.
+/// Publishes the local trusted collection.
 #[derive(Debug, Args)]
-pub struct PublishArgs {}
+pub struct PublishArgs {
+    /// Globally unique name of the collection
+    #[arg(value_name = "GUN")]
+    gun: String,
+}
 
 /// Runs `publish`.
 ///
 /// # Errors
-/// [`CliError`]
+/// [`CliError`]; what is not published stays staged.
 pub async fn run(context: &mut Context, args: PublishArgs) -> Result<(), CliError> {
-    let _placeholder = (context, args);
-    Err(CliError::failed("not built yet"))
+    let gun = gun(&args.gun)?;
+    context.out.line(&format!("Pushing changes to {gun}"))?;
+    publish(context, &gun).await
+}
+
+/// What `-p` of other commands does: publishes everything that is staged, not only their own change.
+pub(super) async fn automatically(context: &mut Context, gun: &Gun) -> Result<(), CliError> {
+    context.out.line(&format!("Auto-publishing changes to {gun}"))?;
+    publish(context, gun).await
+}
+
+async fn publish(context: &mut Context, gun: &Gun) -> Result<(), CliError> {
+    collection::publish::publish(context, gun, OffsetDateTime::now_utc()).await?;
+    context.out.line(&format!("Successfully published changes for repository {gun}"))
 }

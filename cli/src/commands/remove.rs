@@ -1,18 +1,42 @@
-//! `remove`.
+//! `remove`: stages the removal of a target.
 
 use clap::Args;
+use time::OffsetDateTime;
 
-use crate::{context::Context, exit::CliError};
+use super::names::{gun, holding_roles};
+use crate::{
+    commands::publish,
+    context::Context,
+    exit::CliError,
+    trustdir::{GunDir, changelist::Change},
+};
 
-/// Arguments of `remove`.
+/// Removes a target from a trusted collection.
 #[derive(Debug, Args)]
-pub struct RemoveArgs {}
+pub struct RemoveArgs {
+    /// Globally unique name of the collection
+    #[arg(value_name = "GUN")]
+    gun: String,
+    /// Name of the target
+    #[arg(value_name = "TARGET")]
+    target: String,
+    /// Delegation roles to remove this target from
+    #[arg(short = 'r', long, value_delimiter = ',', value_name = "ROLES")]
+    roles: Vec<String>,
+    /// Auto-publish staged changes
+    #[arg(short = 'p', long)]
+    publish: bool,
+}
 
 /// Runs `remove`.
 ///
 /// # Errors
-/// [`CliError`]
+/// [`CliError`] names the role that cannot hold targets.
 pub async fn run(context: &mut Context, args: RemoveArgs) -> Result<(), CliError> {
-    let _placeholder = (context, args);
-    Err(CliError::failed("not built yet"))
+    let gun = gun(&args.gun)?;
+    let roles = holding_roles(&args.roles)?;
+    let changes: Vec<_> = roles.iter().map(|role| Change::remove_target(role.as_str(), &args.target)).collect();
+    GunDir::new(&context.trust_dir, &gun).stage(&changes, OffsetDateTime::now_utc())?;
+    context.out.line(&format!("Removal of {} from {gun} staged for next publish.", args.target))?;
+    if args.publish { publish::automatically(context, &gun).await } else { Ok(()) }
 }

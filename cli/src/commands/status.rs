@@ -1,18 +1,34 @@
-//! `status`.
+//! `status`: what is staged.
 
 use clap::Args;
 
-use crate::{context::Context, exit::CliError};
+use super::names::gun;
+use crate::{context::Context, exit::CliError, trustdir::GunDir};
 
-/// Arguments of `status`.
+/// Displays status of unpublished changes to the local trusted collection.
 #[derive(Debug, Args)]
-pub struct StatusArgs {}
+pub struct StatusArgs {
+    /// Globally unique name of the collection
+    #[arg(value_name = "GUN")]
+    gun: String,
+}
 
 /// Runs `status`.
 ///
 /// # Errors
-/// [`CliError`]
+/// [`CliError`] names a change that cannot be read.
 pub async fn run(context: &mut Context, args: StatusArgs) -> Result<(), CliError> {
-    let _placeholder = (context, args);
-    Err(CliError::failed("not built yet"))
+    let gun = gun(&args.gun)?;
+    let staged = GunDir::new(&context.trust_dir, &gun).changes()?;
+    if staged.is_empty() {
+        return context.out.line(&format!("No unpublished changes for {gun}"));
+    }
+    context.out.line(&format!("Unpublished changes for {gun}:\n"))?;
+    let rows: Vec<_> = staged
+        .into_iter()
+        .map(|staged| staged.change)
+        .enumerate()
+        .map(|(index, change)| vec![index.to_string(), change.action, change.scope, change.kind, change.path])
+        .collect();
+    context.out.table(&["#", "ACTION", "SCOPE", "TYPE", "PATH"], &rows)
 }

@@ -1,0 +1,143 @@
+//! The next state of a collection: what is published, with changes on top. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use signet_tuf::{
+    Delegations, Expires, FileMeta, KeyId, Metadata, PublicKey, Role, RoleKeys, Root, Snapshot, Targets, Version,
+};
+use time::{Duration, OffsetDateTime};
+
+use super::{Document, Trusted, search};
+
+/// Notary 0.7: root lives ten years, targets, delegations and snapshot three. A year has 365 days.
+const ROOT_LIFETIME: Duration = Duration::days(10 * 365);
+const TARGETS_LIFETIME: Duration = Duration::days(3 * 365);
+const SNAPSHOT_LIFETIME: Duration = Duration::days(3 * 365);
+/// Notary 0.7 signs root anew when it is this close to its end.
+const ROOT_RENEWAL: Duration = Duration::days(183);
+
+/// Canonical IDs of the keys that can be used, present or not.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Keyring(BTreeSet<String>);
+
+impl Keyring {
+    pub(super) fn new(ids: impl IntoIterator<Item = String>) -> Self {
+        Self(ids.into_iter().collect())
+    }
+
+    /// Whether any listed key of a role is at hand.
+    pub(super) fn has_one_of(&self, keys: &BTreeMap<KeyId, PublicKey>, role: &RoleKeys) -> bool {
+        canonical_ids(keys, role).iter().any(|id| self.0.contains(id))
+    }
+}
+
+/// The canonical IDs of a role's keys.
+pub(super) fn canonical_ids(keys: &BTreeMap<KeyId, PublicKey>, role: &RoleKeys) -> Vec<String> {
+    role.key_ids.iter().filter_map(|id| keys.get(id)).map(|key| key.canonical_id().to_string()).collect()
+}
+
+/// A collection on its way to the next versions.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    pub(super) root: Root,
+    pub(super) targets: BTreeMap<Role, Targets>,
+    /// What the published snapshot names, without deleted delegations.
+    pub(super) files: BTreeMap<Role, FileMeta>,
+    /// Delegations without enough valid signatures.
+    pub(super) invalid: BTreeMap<Role, Targets>,
+    /// Roles whose content has to be signed.
+    pub(super) dirty: BTreeSet<Role>,
+}
+
+impl Draft {
+    /// Starts from what is published, or was made by `init`. What has expired has to be signed anew.
+    pub(super) fn of(trusted: &Trusted, now: OffsetDateTime) -> Option<Self> {
+        let contents = |documents: &BTreeMap<Role, Document>| {
+            let pairs = documents.iter().filter_map(|(role, d)| Some((role.clone(), d.targets()?.clone())));
+            pairs.collect::<BTreeMap<_, _>>()
+        };
+        let root = trusted.root.root()?.clone();
+        let mut dirty: BTreeSet<_> =
+            trusted.expired.iter().filter(|role| !matches!(role, Role::Delegation(_))).cloned().collect();
+        if root.expires.instant() < now.saturating_add(ROOT_RENEWAL) {
+            dirty.insert(Role::Root);
+        }
+        Some(Self {
+            root,
+            targets: contents(&trusted.targets),
+            files: trusted.snapshot.as_ref().and_then(Document::snapshot).map(|s| s.meta.clone()).unwrap_or_default(),
+            invalid: contents(&trusted.invalid),
+            dirty,
+        })
+    }
+
+    pub(super) fn tree(&self) -> search::Tree<'_> {
+        self.targets.iter().collect()
+    }
+
+    /// Who signs a role, as this draft has it.
+    pub(super) fn signers(&self, role: &Role) -> Option<(BTreeMap<KeyId, PublicKey>, RoleKeys)> {
+        match role {
+            Role::Delegation(_) => {
+                let tree = self.tree();
+                let (keys, listed) = search::listed(&tree, role)?;
+                Some((keys.clone(), listed.role_keys()))
+            }
+            Role::Root | Role::Targets | Role::Snapshot | Role::Timestamp => {
+                Some((self.root.keys.clone(), self.root.role_keys(role)?.clone()))
+            }
+        }
+    }
+
+    /// The content of a role at a version.
+    pub(super) fn content(&self, role: &Role, version: Version, now: OffsetDateTime) -> Option<Metadata> {
+        match role {
+            Role::Root => {
+                // root has no gaps: signed again on the same day, it is the same bytes and no second version
+                let expires = until(now.replace_time(time::Time::MIDNIGHT), ROOT_LIFETIME);
+                Some(Metadata::Root(Root { version, expires, ..self.root.clone() }))
+            }
+            Role::Targets | Role::Delegation(_) => {
+                let expires = until(now, TARGETS_LIFETIME);
+                Some(Metadata::Targets(Targets { version, expires, ..self.targets.get(role)?.clone() }))
+            }
+            Role::Snapshot => {
+                let expires = until(now, SNAPSHOT_LIFETIME);
+                Some(Metadata::Snapshot(Snapshot { version, expires, meta: self.files.clone() }))
+            }
+            Role::Timestamp => None,
+        }
+    }
+}
+
+/// Targets without any content; the version is set when they are signed.
+pub(super) fn empty_targets(now: OffsetDateTime) -> Targets {
+    Targets {
+        version: Version::FIRST,
+        expires: until(now, TARGETS_LIFETIME),
+        targets: BTreeMap::new(),
+        delegations: Delegations::default(),
+    }
+}
+
+/// The first root of a collection.
+pub(super) fn first_root(keys: [(&Role, PublicKey); 4], now: OffsetDateTime) -> Root {
+    let one = |wanted: &Role| {
+        let ids = keys.iter().filter(|(role, _)| *role == wanted).map(|(_, key)| key.key_id());
+        RoleKeys { key_ids: ids.collect(), threshold: 1 }
+    };
+    Root {
+        version: Version::FIRST,
+        expires: until(now, ROOT_LIFETIME),
+        consistent_snapshot: false,
+        root: one(&Role::Root),
+        targets: one(&Role::Targets),
+        snapshot: one(&Role::Snapshot),
+        timestamp: one(&Role::Timestamp),
+        keys: keys.into_iter().map(|(_, key)| (key.key_id(), key)).collect(),
+    }
+}
+
+fn until(now: OffsetDateTime, lifetime: Duration) -> Expires {
+    Expires::at(now.saturating_add(lifetime))
+}

@@ -1,0 +1,176 @@
+//! Why a collection cannot be read, changed or published.
+
+use signet_tuf::{Expires, ParseError, Version, verify::VerifyError};
+use thiserror::Error;
+
+use crate::{agent::AgentError, prompt::PromptError, server::ServerError, trustdir::TrustDirError};
+
+/// Why the work on a collection stopped.
+#[derive(Debug, Error)]
+pub enum CollectionError {
+    /// notary-server, or the way to it.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The trust directory.
+    #[error(transparent)]
+    TrustDir(#[from] TrustDirError),
+    /// The agent, or the way to it.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// A question that got no answer.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+    /// Writing needs the server.
+    #[error("client is offline: {cause}")]
+    Offline {
+        /// Why.
+        cause: String,
+    },
+    /// Metadata that cannot be trusted.
+    #[error("the {role} metadata of {gun} is not valid: {problem}")]
+    Invalid {
+        /// The collection.
+        gun: String,
+        /// The role.
+        role: String,
+        /// What is wrong with it.
+        problem: RoleProblem,
+    },
+    /// The server's root does not follow from the one that is trusted.
+    #[error("could not rotate trust to a new trusted root: root version {version} of {gun} {why}")]
+    Untrusted {
+        /// The collection.
+        gun: String,
+        /// The version that the server shows.
+        version: Version,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// First contact with a collection that may not be trusted.
+    #[error("could not validate the path to a trusted root: {why}")]
+    Pinned {
+        /// What is wrong.
+        why: String,
+    },
+    /// A staged change that cannot be applied.
+    #[error("the staged change {what} cannot be applied: {why}; nothing was published, everything stays staged")]
+    Change {
+        /// Action, type, name and role, and the file.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Too few signatures came back.
+    #[error("{role} of {gun} cannot be signed: {why}")]
+    Unsigned {
+        /// The collection.
+        gun: String,
+        /// The role.
+        role: String,
+        /// Which keys are missing, and why.
+        why: String,
+    },
+    /// Others published faster, again and again.
+    #[error("{gun} was published by somebody else {attempts} times meanwhile; everything stays staged")]
+    Raced {
+        /// The collection.
+        gun: String,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// The metadata cannot take another version.
+    #[error("{role} of {gun} has the last possible version")]
+    NoVersionLeft {
+        /// The collection.
+        gun: String,
+        /// The role.
+        role: String,
+    },
+    /// `init` of a collection that is there already.
+    #[error("{place} already has a collection {gun}")]
+    Exists {
+        /// The collection.
+        gun: String,
+        /// The server or this trust directory.
+        place: String,
+    },
+    /// A person looked and said no.
+    #[error("{gun} was not signed: {findings}")]
+    NotAcknowledged {
+        /// The collection.
+        gun: String,
+        /// The agent's findings.
+        findings: String,
+    },
+    /// `init` stopped after it had made keys.
+    #[error("{source}; the keys that were made stay usable, and the next `init` takes them: {}", made.join(", "))]
+    InitFailed {
+        /// Why it stopped.
+        source: Box<Self>,
+        /// Role and key ID of each.
+        made: Vec<String>,
+    },
+}
+
+/// What is wrong with a role's metadata.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RoleProblem {
+    /// It cannot be read.
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+    /// It does not verify.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// It is older than what was seen before.
+    #[error("version {found} is lower than current version {known}")]
+    Rollback {
+        /// The version that came.
+        found: Version,
+        /// The version that is known.
+        known: Version,
+    },
+    /// It was valid once.
+    #[error("it expired at {at}")]
+    Expired {
+        /// When.
+        at: Expires,
+    },
+    /// Snapshot and root do not belong together.
+    #[error("it names another root than the server serves")]
+    OtherRoot,
+    /// Snapshot does not name it.
+    #[error("the snapshot does not name it")]
+    NotInSnapshot,
+}
+
+impl CollectionError {
+    /// What the person can do.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        match self {
+            Self::Server(error) => error.remedy(),
+            Self::TrustDir(error) => error.remedy(),
+            Self::Agent(error) => error.remedy(),
+            Self::InitFailed { source, .. } => source.remedy(),
+            Self::Offline { .. } => Some("check the server given with -s; what is staged stays staged".into()),
+            Self::Invalid { problem: RoleProblem::Expired { .. }, role, .. } if role == "root" => {
+                Some("the owner of its root key must publish".into())
+            }
+            Self::Invalid { problem: RoleProblem::Expired { .. }, .. } => {
+                Some("the owner of its key must publish".into())
+            }
+            Self::Untrusted { gun, .. } => Some(format!(
+                "if the collection was deleted and made anew on purpose, remove this trust directory's copy with `delete {gun}`"
+            )),
+            Self::Pinned { .. } => Some("see trust_pinning in the configuration file".into()),
+            Self::Change { .. } => Some("unstage it, or bring in what it needs, and publish again".into()),
+            Self::Raced { .. } => Some("publish again".into()),
+            Self::Exists { .. } => Some(
+                "`add` and `publish` work on it as it is; a new one under the same name needs --new-collection, and the old one deleted on the server".into(),
+            ),
+            Self::NotAcknowledged { .. } => Some("--new-collection says yes in a script".into()),
+            Self::Unsigned { .. } => Some("`key list` shows the keys that are at hand".into()),
+            Self::Prompt(_) | Self::Invalid { .. } | Self::NoVersionLeft { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Asking the agent for a signature: what the request stands on, and which version is the next free one.
+
+use signet_proto::{Reason, v1};
+use signet_tuf::{
+    Digest, Envelope, Gun, KeyId, Metadata, Method, Role, Signature, Version, notary1,
+    verify,
+};
+
+use super::{CollectionError, Document, build::Draft, link::Link};
+use crate::{
+    agent::AgentError,
+    context::Context,
+    prompt::Answer,
+    server::{Edition, MAX_METADATA_BYTES},
+    trustdir::GunDir,
+};
+
+/// How many versions may turn out to be taken before we give up.
+const MAX_TRIES: u32 = 16;
+
+/// Whether a second collection under a known GUN is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NewCollection {
+    /// A person is asked.
+    #[default]
+    Ask,
+    /// `--new-collection`.
+    Accept,
+}
+
+/// What a request shows, beside its own bytes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Shown {
+    /// Wire bytes of targets, then of each delegation down to the parent.
+    pub(super) delegating: Vec<Vec<u8>>,
+    /// Wire bytes of the role's newest published version.
+    pub(super) current: Vec<u8>,
+}
+
+/// What became of a wish for a signature.
+#[derive(Debug)]
+pub(super) enum Signing {
+    /// Signed and verified.
+    Done(Document),
+    /// The version was signed for somebody else, who may be publishing it right now.
+    Contested(Version),
+}
+
+/// Asks the agent, again and again until a version is free.
+pub(super) struct Signer<'a> {
+    pub(super) context: &'a mut Context,
+    pub(super) dir: &'a GunDir,
+    pub(super) link: &'a Link,
+    /// Wire bytes of the roots that lead to the keys.
+    pub(super) chain: Vec<Vec<u8>>,
+    pub(super) new_collection: NewCollection,
+    /// A contested version that has shown up nowhere for a while, and is skipped.
+    pub(super) given_up: Option<Version>,
+}
+
+impl Signer<'_> {
+    /// Signs a role at `version` or, except for root, the next free version above it.
+    pub(super) async fn sign(
+        &mut self,
+        draft: &Draft,
+        role: &Role,
+        mut version: Version,
+        shown: &Shown,
+        content: impl Fn(Version) -> Option<Metadata>,
+    ) -> Result<Signing, CollectionError> {
+        for _ in 0..MAX_TRIES {
+            let metadata = content(version).ok_or_else(|| self.unsigned(role, "there is nothing to sign"))?;
+            match self.sign_once(draft, role, metadata, shown).await {
+                Ok(document) => return Ok(Signing::Done(document)),
+                Err(CollectionError::Agent(refusal)) => {
+                    let Some(next) = next_version(role, version, &refusal) else { return Err(refusal.into()) };
+                    if self.is_foreign(&refusal)? && self.given_up.is_none_or(|given_up| given_up < version) {
+                        return Ok(Signing::Contested(version));
+                    }
+                    tracing::debug!("{role} version {version} is taken, trying version {next}");
+                    version = next;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(self.unsigned(role, "every version that was tried is taken"))
+    }
+
+    async fn sign_once(
+        &mut self,
+        draft: &Draft,
+        role: &Role,
+        metadata: Metadata,
+        shown: &Shown,
+    ) -> Result<Document, CollectionError> {
+        let signed = notary1::encode(&metadata);
+        let digest = Digest::of(&signed);
+        self.dir.remember_signing(digest)?;
+        let mut request = v1::SignRequest {
+            pouf: v1::Pouf::Notary1.into(),
+            gun: self.dir.gun().to_string(),
+            role: role.to_string(),
+            keys: Vec::new(),
+            signed,
+            evidence: Some(self.evidence(shown)),
+            acknowledged: Vec::new(),
+            trust_dir: String::new(),
+        };
+        let response = loop {
+            let refusal = match self.context.agent.sign(request.clone()).await {
+                Ok(response) => break response,
+                Err(refusal) => refusal,
+            };
+            match refusal.reason() {
+                Some(Reason::EvidenceMissing) if self.complete_chain().await? => {
+                    request.evidence = Some(self.evidence(shown));
+                }
+                Some(Reason::NeedsAcknowledgement) if request.acknowledged.is_empty() => {
+                    request.acknowledged = self.acknowledge(&refusal, digest)?;
+                }
+                Some(_) | None => return Err(refusal.into()),
+            }
+        };
+        self.assemble(draft, role, metadata, response)
+    }
+
+    fn evidence(&self, shown: &Shown) -> v1::Evidence {
+        v1::Evidence {
+            root_chain: self.chain.clone(),
+            delegating: shown.delegating.clone(),
+            current: shown.current.clone(),
+        }
+    }
+
+    fn assemble(
+        &self,
+        draft: &Draft,
+        role: &Role,
+        metadata: Metadata,
+        response: v1::SignResponse,
+    ) -> Result<Document, CollectionError> {
+        let signatures = response.signatures.iter().map(signature).collect::<Result<Vec<_>, _>>();
+        let signatures = signatures.map_err(|why| self.unsigned(role, &why))?;
+        let envelope = Envelope::new(metadata, signatures);
+        let (keys, listed) = draft.signers(role).ok_or_else(|| self.unsigned(role, "no role lists its keys"))?;
+        verify::signed_by(&keys, &listed, &envelope).map_err(|problem| {
+            let missing: Vec<_> = response.missing.iter().map(|key| format!("key {} {}", key.key_id, reason_words(&key.reason))).collect();
+            self.unsigned(role, &format!("{problem} ({})", missing.join("; ")))
+        })?;
+        Ok(Document::of(envelope))
+    }
+
+    /// Fetches the roots before those that are shown; false if there are none.
+    async fn complete_chain(&mut self) -> Result<bool, CollectionError> {
+        let oldest = self.chain.first().and_then(|wire| Document::parse(&Role::Root, wire.clone()).ok());
+        let Some(oldest) = oldest.map(|root| root.version()).filter(|version| *version > Version::FIRST) else {
+            return Ok(false);
+        };
+        let mut roots = Vec::new();
+        let mut version = Version::FIRST;
+        while version < oldest {
+            let edition = Edition::Version(version);
+            roots.push(self.link.metadata(self.dir.gun(), &Role::Root, edition, MAX_METADATA_BYTES).await?);
+            let Some(next) = version.next() else { break };
+            version = next;
+        }
+        roots.append(&mut self.chain);
+        self.chain = roots;
+        Ok(true)
+    }
+
+    fn acknowledge(&mut self, refusal: &AgentError, digest: Digest) -> Result<Vec<v1::Acknowledgement>, CollectionError> {
+        let findings: Vec<_> = refusal.detail("findings").unwrap_or_default().split(',').map(str::trim).collect();
+        let agreed = self.new_collection == NewCollection::Accept && findings == ["new-collection"];
+        if !agreed {
+            let question = format!("{refusal}\nAre you sure you want to proceed?  (yes/no)  ");
+            if self.context.prompt.confirm(&question)? == Answer::No {
+                return Err(CollectionError::NotAcknowledged {
+                    gun: self.dir.gun().to_string(),
+                    findings: refusal.to_string(),
+                });
+            }
+        }
+        let acknowledgement =
+            |finding: &str| v1::Acknowledgement { finding: finding.to_owned(), digest: digest.as_bytes().to_vec() };
+        Ok(findings.into_iter().map(acknowledgement).collect())
+    }
+
+    /// Whether the version was signed with content that did not come from this trust directory.
+    fn is_foreign(&self, refusal: &AgentError) -> Result<bool, CollectionError> {
+        let Some(digest) = refusal.detail("digest") else { return Ok(false) };
+        Ok(!self.dir.signings()?.contains(digest))
+    }
+
+    /// Tells the agent what the server accepted. What is published stays published if the agent cannot hear it.
+    pub(super) async fn published(&mut self, shown: &Shown) {
+        let gun: Gun = self.dir.gun().clone();
+        let evidence = self.evidence(shown);
+        if let Err(error) = self.context.agent.published(&gun, evidence).await {
+            tracing::warn!("{gun} is published, but the agent could not record it: {error}");
+        }
+    }
+
+    fn unsigned(&self, role: &Role, why: &str) -> CollectionError {
+        CollectionError::Unsigned { gun: self.dir.gun().to_string(), role: role.to_string(), why: why.to_owned() }
+    }
+}
+
+/// The version to try after a refusal; none if another version would not help. Root has no gaps.
+fn next_version(role: &Role, tried: Version, refusal: &AgentError) -> Option<Version> {
+    let number = |name: &str| refusal.detail(name)?.parse().ok().and_then(Version::new);
+    let next = match refusal.reason()? {
+        Reason::VersionConflict => number("next").or_else(|| tried.next()),
+        Reason::VersionRollback => number("last")?.next(),
+        _ => None,
+    };
+    next.filter(|next| *next > tried && *role != Role::Root)
+}
+
+fn signature(from: &v1::Signature) -> Result<Signature, String> {
+    let key_id: KeyId = from.key_id.parse().map_err(|e| format!("the agent answered with a malformed key ID: {e}"))?;
+    let method: Method = from.method.parse().map_err(|e| format!("the agent answered with {e}"))?;
+    Ok(Signature { key_id, method, sig: from.sig.clone() })
+}
+
+fn reason_words(reason: &str) -> String {
+    match reason.parse() {
+        Ok(Reason::UnknownKey) => "is not at hand".into(),
+        Ok(Reason::KeyLocked) => "is locked".into(),
+        Ok(Reason::TokenAbsent) => "is on a token that is not there".into(),
+        Ok(_) | Err(_) => format!("did not sign: {reason}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_version_leads_to_the_next_free_one() {
+        let refused = |reason, name: &str, value: &str| AgentError::Refused {
+            reason,
+            message: String::new(),
+            metadata: [(name.to_owned(), value.to_owned())].into(),
+        };
+        let tried = Version::new(3).unwrap();
+        let table = [
+            ("targets", refused(Reason::VersionConflict, "next", "5"), Some(5)),
+            ("targets", refused(Reason::VersionConflict, "", ""), Some(4)),
+            ("targets/a", refused(Reason::VersionRollback, "last", "8"), Some(9)),
+            ("snapshot", refused(Reason::VersionRollback, "last", "2"), None),
+            ("snapshot", refused(Reason::VersionRollback, "", ""), None),
+            ("targets", refused(Reason::VersionJump, "last", "8"), None),
+            ("root", refused(Reason::VersionConflict, "next", "5"), None),
+        ];
+        for (role, refusal, next) in table {
+            let got = next_version(&role.parse().unwrap(), tried, &refusal).map(Version::get);
+            assert_eq!(got, next, "{role} {refusal:?}");
+        }
+    }
+}

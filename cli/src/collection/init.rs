@@ -1,0 +1,279 @@
+//! A new collection: its keys, its first root, and empty targets, made here and published later.
+
+use signet_proto::v1;
+use signet_tuf::{FileMeta, Gun, PublicKey, Role, Version};
+use time::OffsetDateTime;
+
+use super::{
+    CollectionError, Document, Trusted,
+    build::{Draft, empty_targets, first_root},
+    evidence::{Shown, Signer, Signing},
+    link::Link,
+    update::cached_root,
+};
+pub use super::evidence::NewCollection;
+use crate::{
+    agent::Place,
+    context::Context,
+    server::{Edition, MAX_METADATA_BYTES, Server, ServerError},
+    trustdir::{GunDir, TrustDirError},
+};
+
+/// What Notary's client makes.
+const ALGORITHM: &str = "ecdsa-p256";
+
+/// Who signs the snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SnapshotKey {
+    /// A key of ours: Notary's default.
+    #[default]
+    Ours,
+    /// A key that the server keeps.
+    Servers,
+}
+
+/// How a collection is to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wish {
+    /// Who signs the snapshot.
+    pub snapshot: SnapshotKey,
+    /// Whether there may have been another one.
+    pub new_collection: NewCollection,
+}
+
+/// The root key of a new collection.
+#[derive(Debug, Clone)]
+pub enum RootKey {
+    /// One that is there: its canonical ID.
+    Found(String),
+    /// None is there.
+    ToMake,
+}
+
+/// Looks for a root key: on a token first, then the smallest ID.
+///
+/// # Errors
+/// [`CollectionError::Agent`].
+pub async fn root_key(context: &mut Context) -> Result<RootKey, CollectionError> {
+    let keys = context.agent.keys().await?;
+    let usable = keys.iter().filter(|key| key.role == Role::Root.as_str() && is_present(key));
+    let best = usable.min_by_key(|key| (!on_token(key), key.key_id.as_str()));
+    Ok(best.map_or(RootKey::ToMake, |key| RootKey::Found(key.key_id.clone())))
+}
+
+/// Makes a collection in the trust directory.
+///
+/// # Errors
+/// [`CollectionError::Exists`]; [`CollectionError::InitFailed`] names the keys that were made before it stopped.
+///
+/// # Cancellation
+/// Keys that were made stay, and the next `init` takes them.
+pub async fn init(
+    context: &mut Context,
+    gun: &Gun,
+    root_key: RootKey,
+    wish: Wish,
+    now: OffsetDateTime,
+) -> Result<(), CollectionError> {
+    let dir = GunDir::new(&context.trust_dir, gun);
+    let _lock = dir.lock().await?;
+    let link = Link::open(&context.server).await?;
+    let server = link.online()?;
+    if wish.new_collection == NewCollection::Ask {
+        must_be_new(&dir, server).await?;
+    }
+    initialise(context, &dir, server, root_key, wish, now).await
+}
+
+async fn must_be_new(dir: &GunDir, server: &Server) -> Result<(), CollectionError> {
+    let exists = |place: String| CollectionError::Exists { gun: dir.gun().to_string(), place };
+    match server.metadata(dir.gun(), &Role::Root, Edition::Current, MAX_METADATA_BYTES).await {
+        Ok(_) => return Err(exists(server.name().to_owned())),
+        Err(ServerError::NotFound { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    match dir.cached(&Role::Root)? {
+        Some(_) => Err(exists(dir.metadata_path(&Role::Root).display().to_string())),
+        None => Ok(()),
+    }
+}
+
+/// The same under a lock that is held already, for a `publish` that finds no collection anywhere.
+pub(super) async fn initialise(
+    context: &mut Context,
+    dir: &GunDir,
+    server: &Server,
+    root_key: RootKey,
+    wish: Wish,
+    now: OffsetDateTime,
+) -> Result<(), CollectionError> {
+    let mut made = Vec::new();
+    match make(context, dir, server, root_key, wish, now, &mut made).await {
+        Err(source) if !made.is_empty() => Err(CollectionError::InitFailed { source: Box::new(source), made }),
+        result => result,
+    }
+}
+
+async fn make(
+    context: &mut Context,
+    dir: &GunDir,
+    server: &Server,
+    root_key: RootKey,
+    wish: Wish,
+    now: OffsetDateTime,
+    made: &mut Vec<String>,
+) -> Result<(), CollectionError> {
+    let gun = dir.gun();
+    // the server first: nothing is made if it cannot be reached
+    let timestamp = server.public_key(gun, &Role::Timestamp).await?;
+    let servers_snapshot = match wish.snapshot {
+        SnapshotKey::Servers => Some(server.public_key(gun, &Role::Snapshot).await?),
+        SnapshotKey::Ours => None,
+    };
+    let root = match root_key {
+        RootKey::Found(id) => id,
+        RootKey::ToMake => {
+            let key = context.agent.generate(&Role::Root, None, Place::Rule, ALGORITHM).await?;
+            made.push(format!("root {}", key.key_id));
+            key.key_id
+        }
+    };
+    let targets = own_key(context, dir, &Role::Targets, made).await?;
+    let snapshot = match servers_snapshot {
+        Some(key) => key,
+        None => own_key(context, dir, &Role::Snapshot, made).await?,
+    };
+    let certificate = context.agent.certify(&root, gun, now).await?;
+    let root = PublicKey::from_certificate_pem(&certificate).map_err(|e| unusable(gun, &Role::Root, &e.to_string()))?;
+    let keys = [(&Role::Root, root), (&Role::Targets, targets), (&Role::Snapshot, snapshot), (&Role::Timestamp, timestamp)];
+    let draft = Draft {
+        root: first_root(keys, now),
+        targets: [(Role::Targets, empty_targets(now))].into(),
+        files: [].into(),
+        invalid: [].into(),
+        dirty: [].into(),
+    };
+    let documents = sign(context, dir, draft, wish, now).await?;
+    keep(dir, &documents)?;
+    Ok(())
+}
+
+/// A key for a role of this collection: one that an earlier `init` made and no root lists, or a new one.
+async fn own_key(
+    context: &mut Context,
+    dir: &GunDir,
+    role: &Role,
+    made: &mut Vec<String>,
+) -> Result<PublicKey, CollectionError> {
+    let gun = dir.gun();
+    let former = cached_root(dir)?;
+    let listed = |key: &v1::Key| {
+        let root = former.as_ref().and_then(Document::root);
+        root.is_some_and(|root| root.keys.values().any(|known| known.canonical_id().to_string() == key.key_id))
+    };
+    let keys = context.agent.keys().await?;
+    let orphan =
+        keys.into_iter().find(|key| key.role == role.as_str() && key.gun == gun.as_str() && is_present(key) && !listed(key));
+    let key = match orphan {
+        Some(key) => {
+            tracing::info!("using the {role} key {} of an earlier init", key.key_id);
+            key
+        }
+        None => {
+            let key = context.agent.generate(role, Some(gun), Place::Rule, ALGORITHM).await?;
+            made.push(format!("{role} {}", key.key_id));
+            key
+        }
+    };
+    PublicKey::from_spki(&key.spki).map_err(|e| unusable(gun, role, &e.to_string()))
+}
+
+async fn sign(
+    context: &mut Context,
+    dir: &GunDir,
+    mut draft: Draft,
+    wish: Wish,
+    now: OffsetDateTime,
+) -> Result<Vec<(Role, Document)>, CollectionError> {
+    // the first versions stand on nothing published: there is nothing to ask a server for
+    let link = Link::Offline {
+        server: String::new(),
+        cause: crate::server::Unreachable::Other("nothing is published yet".into()),
+    };
+    let mut signer = Signer {
+        context,
+        dir,
+        link: &link,
+        chain: Vec::new(),
+        new_collection: wish.new_collection,
+        given_up: None,
+    };
+    let mut documents = Vec::new();
+    let roles: &[Role] = match wish.snapshot {
+        SnapshotKey::Ours => &[Role::Root, Role::Targets, Role::Snapshot],
+        SnapshotKey::Servers => &[Role::Root, Role::Targets],
+    };
+    for role in roles {
+        let content = |version| match role {
+            Role::Root => Some(signet_tuf::Metadata::Root(draft.root.clone())),
+            Role::Targets | Role::Snapshot | Role::Timestamp | Role::Delegation(_) => draft.content(role, version, now),
+        };
+        let signing = signer.sign(&draft, role, Version::FIRST, &Shown::default(), content).await?;
+        let Signing::Done(document) = signing else {
+            return Err(unusable(dir.gun(), role, "version 1 was signed before"));
+        };
+        if *role == Role::Root {
+            signer.chain.push(document.wire().to_vec());
+        }
+        draft.files.insert(role.clone(), FileMeta::of(document.wire()));
+        documents.push((role.clone(), document));
+    }
+    Ok(documents)
+}
+
+/// Root comes last: with it the collection is there.
+fn keep(dir: &GunDir, documents: &[(Role, Document)]) -> Result<(), TrustDirError> {
+    dir.clear_outbox()?;
+    dir.forget_signings()?;
+    dir.forget(&Role::Timestamp)?;
+    dir.forget(&Role::Snapshot)?;
+    documents.iter().rev().try_for_each(|(role, document)| dir.keep(role, document.wire()))
+}
+
+/// A collection that `init` made and nobody published yet.
+pub(super) fn local(dir: &GunDir) -> Result<Trusted, CollectionError> {
+    let gun = dir.gun();
+    let unusable = |role: &Role, why: &str| unusable(gun, role, why);
+    let root = cached_root(dir)?.ok_or_else(|| unusable(&Role::Root, "repository has not been initialized"))?;
+    let cached = |role: &Role| -> Result<Option<Document>, CollectionError> {
+        let Some(wire) = dir.cached(role)? else { return Ok(None) };
+        let document = Document::parse(role, wire).map_err(|e| unusable(role, &format!("the cached metadata: {e}")))?;
+        let keys = root.root().and_then(|root| Some((&root.keys, root.role_keys(role)?)));
+        let Some((keys, listed)) = keys else { return Ok(None) };
+        signet_tuf::verify::signed_by(keys, listed, document.envelope())
+            .map_err(|e| unusable(role, &format!("the cached metadata: {e}")))?;
+        Ok(Some(document))
+    };
+    let targets = cached(&Role::Targets)?.ok_or_else(|| unusable(&Role::Targets, "the cached metadata is missing"))?;
+    // a snapshot of another collection, or none, is no loss: it is signed anew
+    let snapshot = cached(&Role::Snapshot).unwrap_or_default();
+    Ok(Trusted {
+        root,
+        snapshot,
+        targets: [(Role::Targets, targets)].into(),
+        invalid: [].into(),
+        expired: Vec::new(),
+    })
+}
+
+fn unusable(gun: &Gun, role: &Role, why: &str) -> CollectionError {
+    CollectionError::Unsigned { gun: gun.to_string(), role: role.to_string(), why: why.to_owned() }
+}
+
+fn on_token(key: &v1::Key) -> bool {
+    key.places.iter().any(|place| place.kind() != v1::PlaceKind::File && place.state() != v1::PlaceState::Absent)
+}
+
+fn is_present(key: &v1::Key) -> bool {
+    key.places.iter().any(|place| place.state() != v1::PlaceState::Absent)
+}

@@ -1,0 +1,460 @@
+//! Publishing: bring up to date, put the changes on top, sign, put away, post, record, tidy up.
+
+use std::time::Duration;
+
+use signet_tuf::{Digest, FileMeta, Gun, Role, Version};
+use time::OffsetDateTime;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use super::{
+    CollectionError, Document, Trusted,
+    apply::apply,
+    build::{Draft, Keyring},
+    evidence::{NewCollection, Shown, Signer, Signing},
+    init,
+    link::Link,
+    update::{Purpose, Update, cached_root},
+};
+use crate::{
+    context::Context,
+    server::{Edition, MAX_METADATA_BYTES, MAX_TIMESTAMP_BYTES, Server, ServerError},
+    trustdir::{
+        GunDir, TrustDirError,
+        changelist::Staged,
+        outbox::{Fate, Misfit, Outbox, Served},
+    },
+};
+
+/// How often a lost race is run again.
+const RACES: u32 = 5;
+/// How long somebody else's version, signed by our agent, may take to show up on the server.
+const CONTESTED: Duration = Duration::from_secs(5);
+/// How often one publish may step aside for others of the same agent.
+const STEPS_ASIDE: u32 = 40;
+
+/// Publishes everything that is staged for a collection; makes the collection first if there is none anywhere.
+///
+/// # Errors
+/// [`CollectionError`]; whatever it is, everything that is not published stays staged.
+///
+/// # Cancellation
+/// At any point: what was signed waits in the outbox, and the next publish goes on from there.
+pub async fn publish(context: &mut Context, gun: &Gun, now: OffsetDateTime) -> Result<(), CollectionError> {
+    let dir = GunDir::new(&context.trust_dir, gun);
+    let _lock = dir.lock().await?;
+    let link = Link::open(&context.server).await?;
+    let (mut lost, mut aside) = (0_u32, 0_u32);
+    let mut given_up = None;
+    loop {
+        let round = Round { dir: &dir, link: &link, server: link.online()?, now, given_up };
+        match round.run(context).await? {
+            End::Done => return Ok(()),
+            End::Again => {}
+            End::Lost => {
+                lost = lost.saturating_add(1);
+                tracing::info!("somebody else published {gun} meanwhile; putting the changes on top of that");
+            }
+            End::Contested(role, version) => {
+                aside = aside.saturating_add(1);
+                if !round.shows_up(&role, version).await? {
+                    given_up = Some(version);
+                }
+            }
+        }
+        if lost > RACES || aside > STEPS_ASIDE {
+            return Err(CollectionError::Raced { gun: gun.to_string(), attempts: lost.saturating_add(aside) });
+        }
+        if lost > 0 {
+            sleep(random_below(lost.saturating_mul(200))).await;
+        }
+    }
+}
+
+/// How a round ended.
+#[derive(Debug)]
+enum End {
+    /// Nothing is left to publish.
+    Done,
+    /// Something was finished, and something is left.
+    Again,
+    /// Somebody else was faster.
+    Lost,
+    /// Somebody else has this version signed and not yet published.
+    Contested(Role, Version),
+}
+
+enum Posted {
+    Accepted,
+    Lost,
+}
+
+/// One attempt.
+struct Round<'a> {
+    dir: &'a GunDir,
+    link: &'a Link,
+    server: &'a Server,
+    now: OffsetDateTime,
+    given_up: Option<Version>,
+}
+
+/// What the changes are put on.
+enum State {
+    /// The server has it.
+    Published(Trusted),
+    /// Only `init` has made it.
+    Local(Trusted),
+}
+
+impl State {
+    const fn trusted(&self) -> &Trusted {
+        match self {
+            Self::Published(trusted) | Self::Local(trusted) => trusted,
+        }
+    }
+
+    /// SHA-256 of the published snapshot.
+    fn base(&self) -> Option<Digest> {
+        match self {
+            Self::Published(trusted) => trusted.snapshot.as_ref().map(Document::wire_digest),
+            Self::Local(_) => None,
+        }
+    }
+}
+
+impl Round<'_> {
+    async fn run(&self, context: &mut Context) -> Result<End, CollectionError> {
+        let staged = self.dir.changes()?;
+        let state = self.state(context).await?;
+        if let Some(end) = self.settle_outbox(context, &state, &staged).await? {
+            return Ok(end);
+        }
+        let keyring = Keyring::new(context.agent.keys().await?.into_iter().map(|key| key.key_id));
+        let draft = self.draft(&state, &staged, &keyring)?;
+        let mut signer = self.signer(context, &state);
+        let files = match self.sign(&mut signer, &state, draft).await? {
+            Signed::Files(files) if files.is_empty() => {
+                tracing::info!("nothing to publish for {}", self.dir.gun());
+                // changes that change nothing are done
+                self.dir.unstage(&contained(&staged))?;
+                return Ok(End::Done);
+            }
+            Signed::Files(files) => files,
+            Signed::Contested(role, version) => return Ok(End::Contested(role, version)),
+        };
+        let outbox = Outbox { files, changes: contained(&staged), base: state.base() };
+        self.dir.fill_outbox(&outbox)?;
+        if !self.still_at(outbox.base).await? {
+            self.dir.clear_outbox()?;
+            return Ok(End::Lost);
+        }
+        match self.post(&outbox).await? {
+            Posted::Lost => Ok(End::Lost),
+            Posted::Accepted => {
+                self.finish(context, &state, &outbox).await?;
+                Ok(End::Done)
+            }
+        }
+    }
+
+    // --- where we stand
+
+    async fn state(&self, context: &mut Context) -> Result<State, CollectionError> {
+        let pinning = context.pinning.clone();
+        let update =
+            Update { link: self.link, dir: self.dir, pinning: &pinning, now: self.now, purpose: Purpose::Publish };
+        match update.run().await {
+            Ok(trusted) => return Ok(State::Published(trusted)),
+            Err(CollectionError::Server(ServerError::NotFound { .. })) => {}
+            Err(error) => return Err(error),
+        }
+        if cached_root(self.dir)?.is_none() {
+            tracing::info!(
+                "No TUF data found locally or remotely - initializing repository {} for the first time",
+                self.dir.gun()
+            );
+            let root_key = init::root_key(context).await?;
+            let wish = init::Wish { snapshot: init::SnapshotKey::Ours, new_collection: NewCollection::Ask };
+            init::initialise(context, self.dir, self.server, root_key, wish, self.now).await?;
+        }
+        init::local(self.dir).map(State::Local)
+    }
+
+    /// Deals with what an earlier publish left: finishes it, posts it, or drops it. None: there is nothing left of it.
+    async fn settle_outbox(
+        &self,
+        context: &mut Context,
+        state: &State,
+        staged: &[Staged],
+    ) -> Result<Option<End>, CollectionError> {
+        let outbox = match self.dir.outbox() {
+            Ok(None) => return Ok(None),
+            Ok(Some(outbox)) => outbox,
+            Err(error @ TrustDirError::CorruptOutbox { .. }) => {
+                tracing::warn!("{error}; signing anew what is staged");
+                self.dir.clear_outbox()?;
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let gun = self.dir.gun();
+        match outbox.fate(self.served(&outbox).await?, state.base(), staged) {
+            Fate::Finish => tracing::warn!("an earlier publish of {gun} had reached the server; finishing it"),
+            Fate::Post => {
+                tracing::warn!("an earlier publish of {gun} was signed and not posted; posting it now");
+                match self.post(&outbox).await {
+                    Ok(Posted::Accepted) => {}
+                    Ok(Posted::Lost) => return Ok(Some(End::Lost)),
+                    Err(CollectionError::Server(error @ ServerError::Rejected { .. })) => {
+                        tracing::warn!("the server refused what an earlier publish had signed: {error}; signing anew");
+                        return Ok(None);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            Fate::Discard(why) => {
+                let why = match why {
+                    Misfit::Overtaken => "somebody else published meanwhile",
+                    Misfit::Withdrawn => "a change in it was unstaged meanwhile",
+                };
+                tracing::warn!("an earlier publish of {gun} was signed and not posted, and {why}; signing anew what is staged");
+                self.dir.clear_outbox()?;
+                return Ok(None);
+            }
+        }
+        self.finish(context, state, &outbox).await?;
+        Ok(Some(if self.dir.changes()?.is_empty() { End::Done } else { End::Again }))
+    }
+
+    /// Whether the server has every file of the outbox under its version.
+    async fn served(&self, outbox: &Outbox) -> Result<Served, CollectionError> {
+        for (role, wire) in &outbox.files {
+            let Ok(document) = Document::parse(role, wire.clone()) else { return Ok(Served::No) };
+            let edition = Edition::Version(document.version());
+            match self.server.metadata(self.dir.gun(), role, edition, MAX_METADATA_BYTES).await {
+                Ok(there) if there == *wire => {}
+                Ok(_) | Err(ServerError::NotFound { .. }) => return Ok(Served::No),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Served::Yes)
+    }
+
+    // --- what is to be signed
+
+    fn draft(&self, state: &State, staged: &[Staged], keyring: &Keyring) -> Result<Draft, CollectionError> {
+        let trusted = state.trusted();
+        let nothing = || CollectionError::Unsigned {
+            gun: self.dir.gun().to_string(),
+            role: Role::Root.to_string(),
+            why: "there is no root".into(),
+        };
+        let mut draft = Draft::of(trusted, self.now).ok_or_else(nothing)?;
+        for change in staged {
+            apply(&mut draft, keyring, &change.change, self.now).map_err(|why| CollectionError::Change {
+                what: described(change),
+                why,
+            })?;
+        }
+        if matches!(state, State::Local(_)) {
+            draft.dirty.insert(Role::Targets);
+        }
+        for role in &trusted.expired {
+            if draft.dirty.contains(role) {
+                tracing::warn!("{role} of {} had expired and is renewed", self.dir.gun());
+            }
+        }
+        let snapshot_is_ours = draft.signers(&Role::Snapshot).is_some_and(|(keys, role)| keyring.has_one_of(&keys, &role));
+        match snapshot_is_ours {
+            true if !draft.dirty.is_empty() => drop(draft.dirty.insert(Role::Snapshot)),
+            true => {}
+            // the server signs it, anew whenever it has to
+            false => drop(draft.dirty.remove(&Role::Snapshot)),
+        }
+        Ok(draft)
+    }
+
+    fn signer<'s>(&'s self, context: &'s mut Context, state: &State) -> Signer<'s> {
+        Signer {
+            context,
+            dir: self.dir,
+            link: self.link,
+            chain: vec![state.trusted().root.wire().to_vec()],
+            new_collection: NewCollection::Ask,
+            given_up: self.given_up,
+        }
+    }
+
+    /// Signs root, then targets and delegations from the top down, then snapshot.
+    async fn sign(&self, signer: &mut Signer<'_>, state: &State, mut draft: Draft) -> Result<Signed, CollectionError> {
+        let trusted = state.trusted();
+        let mut files = Vec::new();
+        if matches!(state, State::Local(_)) && !draft.dirty.contains(&Role::Root) {
+            files.push((Role::Root, trusted.root.wire().to_vec()));
+        }
+        draft.files.insert(Role::Root, FileMeta::of(trusted.root.wire()));
+        let mut wires: Vec<(Role, Vec<u8>)> =
+            trusted.targets.iter().map(|(role, document)| (role.clone(), document.wire().to_vec())).collect();
+        for role in in_order(&draft) {
+            let former = published(state, &role);
+            let before = former.or_else(|| made_by_init(state, &role)).map(Document::version);
+            let version = match before {
+                None => Version::FIRST,
+                Some(before) => before.next().ok_or_else(|| CollectionError::NoVersionLeft {
+                    gun: self.dir.gun().to_string(),
+                    role: role.to_string(),
+                })?,
+            };
+            let shown = Shown {
+                delegating: parents(&wires, &role),
+                current: former.map(|document| document.wire().to_vec()).unwrap_or_default(),
+            };
+            let content = |version| draft.content(&role, version, self.now);
+            let document = match signer.sign(&draft, &role, version, &shown, content).await? {
+                Signing::Done(document) => document,
+                Signing::Contested(version) => return Ok(Signed::Contested(role, version)),
+            };
+            if role == Role::Root {
+                signer.chain.push(document.wire().to_vec());
+            }
+            draft.files.insert(role.clone(), FileMeta::of(document.wire()));
+            wires.retain(|(known, _)| *known != role);
+            wires.push((role.clone(), document.wire().to_vec()));
+            files.push((role, document.wire().to_vec()));
+        }
+        Ok(Signed::Files(files))
+    }
+
+    // --- out to the server
+
+    /// Whether the server still serves the snapshot that the changes were put on. A server takes any higher version,
+    /// whatever it was built on, so this keeps us from undoing what somebody else just published.
+    async fn still_at(&self, base: Option<Digest>) -> Result<bool, CollectionError> {
+        let gun = self.dir.gun();
+        let wire = match self.server.metadata(gun, &Role::Timestamp, Edition::Current, MAX_TIMESTAMP_BYTES).await {
+            Ok(wire) => wire,
+            Err(ServerError::NotFound { .. }) => return Ok(base.is_none()),
+            Err(error) => return Err(error.into()),
+        };
+        let timestamp = Document::parse(&Role::Timestamp, wire).ok();
+        let named = timestamp.as_ref().and_then(Document::timestamp).and_then(|t| t.snapshot.hashes.sha256);
+        Ok(named.map(Digest::from_bytes) == base)
+    }
+
+    async fn post(&self, outbox: &Outbox) -> Result<Posted, CollectionError> {
+        match self.server.publish(self.dir.gun(), &outbox.files).await {
+            Ok(()) => Ok(Posted::Accepted),
+            Err(ServerError::Conflict { .. }) => {
+                self.dir.clear_outbox()?;
+                Ok(Posted::Lost)
+            }
+            Err(error @ ServerError::Rejected { .. }) => {
+                self.dir.clear_outbox()?;
+                Err(error.into())
+            }
+            Err(error) => {
+                tracing::warn!("what was signed is kept, and the next publish posts it first");
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The server has it: record it, then unstage what it contains, then drop the outbox.
+    async fn finish(&self, context: &mut Context, state: &State, outbox: &Outbox) -> Result<(), CollectionError> {
+        let mut signer = self.signer(context, state);
+        let root = outbox.files.iter().find(|(role, _)| *role == Role::Root);
+        if let Some((_, wire)) = root
+            && !signer.chain.contains(wire)
+        {
+            signer.chain.push(wire.clone());
+        }
+        let mut wires: Vec<(Role, Vec<u8>)> = outbox.files.clone();
+        let unchanged = state.trusted().targets.iter().filter(|(role, _)| outbox.files.iter().all(|(r, _)| r != *role));
+        wires.extend(unchanged.map(|(role, document)| (role.clone(), document.wire().to_vec())));
+        for (role, wire) in &outbox.files {
+            signer.published(&Shown { delegating: parents(&wires, role), current: wire.clone() }).await;
+        }
+        self.dir.unstage(&outbox.changes)?;
+        self.dir.clear_outbox()?;
+        self.dir.forget_signings()?;
+        Ok(())
+    }
+
+    /// Waits until a version that somebody else signed is on the server; false if it does not come.
+    async fn shows_up(&self, role: &Role, version: Version) -> Result<bool, CollectionError> {
+        tracing::info!("{role} version {version} was signed for somebody else; waiting for it to be published");
+        let since = Instant::now();
+        while since.elapsed() < CONTESTED {
+            match self.server.metadata(self.dir.gun(), role, Edition::Version(version), MAX_METADATA_BYTES).await {
+                Ok(_) => return Ok(true),
+                Err(ServerError::NotFound { .. }) => sleep(random_below(200)).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        tracing::warn!("{role} version {version} was signed for somebody else and never published; skipping it");
+        Ok(false)
+    }
+}
+
+enum Signed {
+    Files(Vec<(Role, Vec<u8>)>),
+    Contested(Role, Version),
+}
+
+/// Dirty roles in the order of signing: root, targets, delegations from the top down, snapshot.
+fn in_order(draft: &Draft) -> Vec<Role> {
+    let (last, mut order): (Vec<_>, Vec<_>) = draft.dirty.iter().cloned().partition(|role| *role == Role::Snapshot);
+    order.extend(last);
+    order
+}
+
+fn published<'a>(state: &'a State, role: &Role) -> Option<&'a Document> {
+    match state {
+        State::Published(trusted) => document(trusted, role),
+        State::Local(_) => None,
+    }
+}
+
+fn made_by_init<'a>(state: &'a State, role: &Role) -> Option<&'a Document> {
+    match state {
+        State::Published(_) => None,
+        State::Local(trusted) => document(trusted, role),
+    }
+}
+
+fn document<'a>(trusted: &'a Trusted, role: &Role) -> Option<&'a Document> {
+    match role {
+        Role::Root => Some(&trusted.root),
+        Role::Snapshot => trusted.snapshot.as_ref(),
+        Role::Targets | Role::Delegation(_) => trusted.targets.get(role).or_else(|| trusted.invalid.get(role)),
+        Role::Timestamp => None,
+    }
+}
+
+/// The wire bytes of targets, then of each delegation on the way to the role's parent.
+fn parents(wires: &[(Role, Vec<u8>)], role: &Role) -> Vec<Vec<u8>> {
+    let mut way = Vec::new();
+    let mut next = role.parent();
+    while let Some(parent) = next {
+        way.extend(wires.iter().find(|(known, _)| *known == parent).map(|(_, wire)| wire.clone()));
+        next = parent.parent();
+    }
+    way.reverse();
+    way
+}
+
+fn contained(staged: &[Staged]) -> Vec<(String, Digest)> {
+    staged.iter().map(|change| (change.name.clone(), change.digest)).collect()
+}
+
+fn described(staged: &Staged) -> String {
+    let change = &staged.change;
+    let name = if change.path.is_empty() { String::new() } else { format!(" {:?}", change.path) };
+    format!("`{} {}{name} in {}` ({})", change.action, change.kind, change.scope, staged.name)
+}
+
+fn random_below(millis: u32) -> Duration {
+    let (random, _) = Uuid::new_v4().as_u64_pair();
+    Duration::from_millis(random.checked_rem(u64::from(millis)).unwrap_or(0))
+}
+

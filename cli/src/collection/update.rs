@@ -1,0 +1,412 @@
+//! The update: from the cached root as trust anchor to verified targets. Only verified bytes are cached.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use signet_tuf::{
+    Digest, FileMeta, KeyId, PublicKey, Role, RoleKeys, Root, Timestamp, Version,
+    verify::{self, VerifyError},
+};
+use time::{Duration, OffsetDateTime};
+
+use super::{CollectionError, Document, RoleProblem, Trusted, link::Link, pinning, search};
+use crate::{
+    config::TrustPinning,
+    server::{Edition, MAX_METADATA_BYTES, MAX_TIMESTAMP_BYTES, ServerError},
+    trustdir::{GunDir, TrustDirError},
+};
+
+/// How many roots may lie between the cached one and the newest. TUF 1.0.34 section 5.3.3.
+const MAX_ROOT_STEPS: u64 = 1024;
+/// How often root and snapshot may disagree because somebody publishes at this moment.
+const ATTEMPTS: u32 = 3;
+/// Notary warns this long before metadata expires.
+const SOON: Duration = Duration::days(183);
+
+/// What the collection is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Everything must be valid now; without a server the cache will do.
+    Read,
+    /// Expired metadata is tolerated, because publishing makes it anew; the server must answer.
+    Publish,
+}
+
+/// One update of one collection.
+#[derive(Debug)]
+pub struct Update<'a> {
+    /// The way to the server.
+    pub link: &'a Link,
+    /// The collection's directory.
+    pub dir: &'a GunDir,
+    /// Which roots are trusted at first contact.
+    pub pinning: &'a TrustPinning,
+    /// What time it is.
+    pub now: OffsetDateTime,
+    /// What the collection is wanted for.
+    pub purpose: Purpose,
+}
+
+/// Who signs a role, and what was known of it before.
+struct Signers<'a> {
+    keys: &'a BTreeMap<KeyId, PublicKey>,
+    role: RoleKeys,
+    former: Option<(&'a BTreeMap<KeyId, PublicKey>, RoleKeys)>,
+}
+
+impl Update<'_> {
+    /// Brings the collection up to date.
+    ///
+    /// # Errors
+    /// [`CollectionError::Server`] with `NotFound` if the server does not have it; [`CollectionError::Invalid`],
+    /// [`CollectionError::Untrusted`] and [`CollectionError::Pinned`] if what it has cannot be trusted.
+    pub async fn run(&self) -> Result<Trusted, CollectionError> {
+        let former = cached_root(self.dir)?;
+        let mut edition = Edition::Current;
+        let mut attempt = 1;
+        loop {
+            let root = self.root(former.as_ref(), edition).await?;
+            match self.below(root, former.as_ref()).await? {
+                Below::Complete(trusted) => return Ok(*trusted),
+                Below::OtherRoot(named) if attempt < ATTEMPTS => {
+                    attempt = attempt.saturating_add(1);
+                    edition = named.map_or(Edition::Current, Edition::Hash);
+                }
+                Below::OtherRoot(_) => return Err(self.invalid(&Role::Snapshot, RoleProblem::OtherRoot)),
+            }
+        }
+    }
+
+    async fn below(&self, root: Document, former: Option<&Document>) -> Result<Below, CollectionError> {
+        let keys = root.root().ok_or_else(|| self.invalid(&Role::Root, wrong(&Role::Root)))?.clone();
+        let before = former.and_then(Document::root);
+        let mut expired = Vec::new();
+        self.note_expiry(&Role::Root, &root, &mut expired)?;
+        let timestamp = self.timestamp(&keys, before).await?;
+        let snapshot = self.snapshot(&keys, before, &timestamp, &mut expired).await?;
+        let files = &snapshot.snapshot().ok_or_else(|| self.invalid(&Role::Snapshot, wrong(&Role::Snapshot)))?.meta;
+        let named = files.get(&Role::Root).ok_or_else(|| self.invalid(&Role::Root, RoleProblem::NotInSnapshot))?;
+        if verify::file_matches(named, root.wire()).is_err() {
+            return Ok(Below::OtherRoot(named.hashes.sha256.map(Digest::from_bytes)));
+        }
+        let mut trusted =
+            Trusted { root, snapshot: Some(snapshot.clone()), targets: BTreeMap::new(), invalid: BTreeMap::new(), expired };
+        self.targets(&keys, before, files, &mut trusted).await?;
+        Ok(Below::Complete(Box::new(trusted)))
+    }
+
+    // --- root
+
+    async fn root(&self, former: Option<&Document>, edition: Edition) -> Result<Document, CollectionError> {
+        let gun = self.dir.gun();
+        let wire = match (self.link.metadata(gun, &Role::Root, edition, MAX_METADATA_BYTES).await, former) {
+            (Ok(wire), _) => wire,
+            (Err(error), Some(former)) if error.is_outage() && self.purpose == Purpose::Read => {
+                tracing::debug!("using the cached root: {error}");
+                former.wire().to_vec()
+            }
+            (Err(error), _) => return Err(error.into()),
+        };
+        let newest = self.parse(&Role::Root, wire)?;
+        match former {
+            None => self.first_contact(&newest)?,
+            Some(former) if former.wire() == newest.wire() => {}
+            Some(former) => self.follow(former, &newest).await?,
+        }
+        if self.purpose == Purpose::Read {
+            match verify::current_root(gun, newest.envelope(), self.now) {
+                Err(VerifyError::Expired { at }) => {
+                    return Err(self.invalid(&Role::Root, RoleProblem::Expired { at }));
+                }
+                result => result.map_err(|e| self.invalid(&Role::Root, e.into()))?,
+            }
+        }
+        if former.is_none_or(|former| former.wire() != newest.wire()) {
+            self.dir.keep(&Role::Root, newest.wire())?;
+        }
+        Ok(newest)
+    }
+
+    fn first_contact(&self, newest: &Document) -> Result<(), CollectionError> {
+        let gun = self.dir.gun();
+        verify::structure(&Role::Root, newest.envelope().metadata()).map_err(|e| self.invalid(&Role::Root, e.into()))?;
+        verify::first_root(gun, newest.envelope())
+            .map_err(|e| CollectionError::Pinned { why: format!("root of {gun}: {e}") })?;
+        let root = newest.root().ok_or_else(|| self.invalid(&Role::Root, wrong(&Role::Root)))?;
+        pinning::first_contact(self.pinning, gun, root).map_err(|why| CollectionError::Pinned { why })
+    }
+
+    /// Each root from the trusted one to the newest must be signed by the one before it and by itself.
+    async fn follow(&self, former: &Document, newest: &Document) -> Result<(), CollectionError> {
+        let untrusted = |version: Version, why: String| CollectionError::Untrusted {
+            gun: self.dir.gun().to_string(),
+            version,
+            why,
+        };
+        let (known, found) = (former.version(), newest.version());
+        if found < known {
+            return Err(self.invalid(&Role::Root, RoleProblem::Rollback { found, known }));
+        }
+        if found == known {
+            let why = "has other content than the one that this trust directory trusts";
+            return match former.envelope().digest() == newest.envelope().digest() {
+                // the same root with other signatures: it must still carry its own
+                true => verify::first_root(self.dir.gun(), newest.envelope()).map_err(|e| untrusted(found, format!("is not valid: {e}"))),
+                false => Err(untrusted(found, why.into())),
+            };
+        }
+        if found.get().saturating_sub(known.get()) > MAX_ROOT_STEPS {
+            return Err(untrusted(found, format!("is more than {MAX_ROOT_STEPS} versions ahead of version {known}")));
+        }
+        let mut trusted = former.clone();
+        while trusted.version() < found {
+            let Some(wanted) = trusted.version().next() else { break };
+            let next = match wanted == found {
+                true => newest.clone(),
+                false => self.root_version(wanted).await?,
+            };
+            let previous = trusted.root().ok_or_else(|| self.invalid(&Role::Root, wrong(&Role::Root)))?;
+            verify::structure(&Role::Root, next.envelope().metadata())
+                .and_then(|()| verify::next_root(self.dir.gun(), previous, next.envelope()))
+                .map_err(|e| untrusted(next.version(), format!("failed to validate data with current trusted certificates: {e}")))?;
+            trusted = next;
+        }
+        Ok(())
+    }
+
+    /// One numbered root, as the server has it; not verified.
+    ///
+    /// # Errors
+    /// [`CollectionError::Server`], [`CollectionError::Invalid`].
+    pub(super) async fn root_version(&self, version: Version) -> Result<Document, CollectionError> {
+        let edition = Edition::Version(version);
+        let wire = self.link.metadata(self.dir.gun(), &Role::Root, edition, MAX_METADATA_BYTES).await?;
+        self.parse(&Role::Root, wire)
+    }
+
+    // --- timestamp and snapshot
+
+    async fn timestamp(&self, root: &Root, before: Option<&Root>) -> Result<Timestamp, CollectionError> {
+        let role = Role::Timestamp;
+        let signers = top_level(root, before, &role);
+        let cached = self.known(&role, &signers)?;
+        let downloaded = self.link.metadata(self.dir.gun(), &role, Edition::Current, MAX_TIMESTAMP_BYTES).await;
+        let document = match (downloaded, cached) {
+            (Ok(wire), cached) => {
+                let document = self.verified(&role, wire, &signers)?;
+                self.not_older(&role, &document, cached.as_ref())?;
+                document
+            }
+            (Err(error), Some(cached)) if error.is_outage() && self.purpose == Purpose::Read => {
+                tracing::warn!("Error while downloading remote metadata, using cached timestamp - this might not be the latest version available remotely");
+                self.verified(&role, cached.wire().to_vec(), &signers)?
+            }
+            (Err(error), _) => return Err(error.into()),
+        };
+        // the server signs timestamps: an expired one is nobody's to renew but its own
+        self.must_be_current(&role, &document)?;
+        self.cache(&role, &document)?;
+        document.timestamp().cloned().ok_or_else(|| self.invalid(&role, wrong(&role)))
+    }
+
+    async fn snapshot(
+        &self,
+        root: &Root,
+        before: Option<&Root>,
+        timestamp: &Timestamp,
+        expired: &mut Vec<Role>,
+    ) -> Result<Document, CollectionError> {
+        let role = Role::Snapshot;
+        let signers = top_level(root, before, &role);
+        let document = self.file(&role, &timestamp.snapshot, &signers).await?;
+        self.note_expiry(&role, &document, expired)?;
+        Ok(document)
+    }
+
+    // --- targets and delegations
+
+    async fn targets(
+        &self,
+        root: &Root,
+        before: Option<&Root>,
+        files: &BTreeMap<Role, FileMeta>,
+        trusted: &mut Trusted,
+    ) -> Result<(), CollectionError> {
+        let role = Role::Targets;
+        let named = files.get(&role).ok_or_else(|| self.invalid(&role, RoleProblem::NotInSnapshot))?;
+        let document = self.file(&role, named, &top_level(root, before, &role)).await?;
+        self.note_expiry(&role, &document, &mut trusted.expired)?;
+        trusted.targets.insert(role, document);
+        let mut waiting = VecDeque::from(search::children(&trusted.tree(), &search::top()));
+        while let Some(visit) = waiting.pop_front() {
+            let Some(named) = files.get(&visit.role).cloned() else { continue };
+            if self.delegation(&visit, &named, trusted).await? {
+                // pre-order: parents before children, siblings in the order of their parent
+                for child in search::children(&trusted.tree(), &visit).into_iter().rev() {
+                    waiting.push_front(child);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Loads one delegation; false if it does not count.
+    async fn delegation(&self, visit: &search::Visit, named: &FileMeta, trusted: &mut Trusted) -> Result<bool, CollectionError> {
+        let role = &visit.role;
+        let listed = search::listed(&trusted.tree(), role).map(|(keys, entry)| (keys.clone(), entry.role_keys()));
+        let Some((keys, listed)) = listed else { return Ok(false) };
+        let signers = Signers { keys: &keys, role: listed.clone(), former: None };
+        let document = self.bytes_of(role, named).await?;
+        let document = self.parse(role, document)?;
+        verify::structure(role, document.envelope().metadata()).map_err(|e| self.invalid(role, e.into()))?;
+        self.not_older(role, &document, self.known(role, &signers)?.as_ref())?;
+        if let Err(problem) = verify::signed_by(&keys, &listed, document.envelope()) {
+            tracing::warn!("Error getting {role}: {problem}");
+            trusted.invalid.insert(role.clone(), document);
+            return Ok(false);
+        }
+        self.cache(role, &document)?;
+        if let Err(problem) = verify::unexpired(document.envelope().metadata(), self.now) {
+            if self.purpose == Purpose::Read {
+                tracing::warn!("Error getting {role}: {problem}");
+                return Ok(false);
+            }
+            trusted.expired.push(role.clone());
+        }
+        self.warn_if_soon(role, &document);
+        trusted.targets.insert(role.clone(), document);
+        Ok(true)
+    }
+
+    // --- what is common to all roles
+
+    /// A file whose digest is known: from the cache if that is it, else from the server.
+    async fn file(&self, role: &Role, named: &FileMeta, signers: &Signers<'_>) -> Result<Document, CollectionError> {
+        let cached = self.known(role, signers)?;
+        let wire = self.bytes_of(role, named).await?;
+        let document = self.verified(role, wire, signers)?;
+        self.not_older(role, &document, cached.as_ref())?;
+        self.cache(role, &document)?;
+        Ok(document)
+    }
+
+    async fn bytes_of(&self, role: &Role, named: &FileMeta) -> Result<Vec<u8>, CollectionError> {
+        if let Some(wire) = self.dir.cached(role)?
+            && verify::file_matches(named, &wire).is_ok()
+        {
+            return Ok(wire);
+        }
+        let Some(sha256) = named.hashes.sha256 else {
+            return Err(self.invalid(role, VerifyError::NoDigest.into()));
+        };
+        let edition = Edition::Hash(Digest::from_bytes(sha256));
+        let wire = self.link.metadata(self.dir.gun(), role, edition, named.length).await.map_err(|error| match error {
+            // the collection is there, so a missing file is the server's inconsistency
+            ServerError::NotFound { server, what, .. } => ServerError::Answer {
+                server,
+                what,
+                problem: "trust data unavailable: the snapshot or timestamp names a file that the server does not have".into(),
+            },
+            other => other,
+        })?;
+        verify::file_matches(named, &wire).map_err(|e| self.invalid(role, e.into()))?;
+        Ok(wire)
+    }
+
+    fn verified(&self, role: &Role, wire: Vec<u8>, signers: &Signers<'_>) -> Result<Document, CollectionError> {
+        let document = self.parse(role, wire)?;
+        verify::structure(role, document.envelope().metadata())
+            .and_then(|()| verify::signed_by(signers.keys, &signers.role, document.envelope()))
+            .map_err(|e| self.invalid(role, e.into()))?;
+        Ok(document)
+    }
+
+    /// The cached document of a role, if its signers of now or of before vouch for it.
+    fn known(&self, role: &Role, signers: &Signers<'_>) -> Result<Option<Document>, TrustDirError> {
+        let cached = self.dir.cached(role)?.and_then(|wire| Document::parse(role, wire).ok());
+        Ok(cached.filter(|document| {
+            let envelope = document.envelope();
+            let former = signers.former.as_ref();
+            verify::signed_by(signers.keys, &signers.role, envelope).is_ok()
+                || former.is_some_and(|(keys, role)| verify::signed_by(keys, role, envelope).is_ok())
+        }))
+    }
+
+    fn not_older(&self, role: &Role, found: &Document, known: Option<&Document>) -> Result<(), CollectionError> {
+        match known.map(Document::version) {
+            Some(known) if found.version() < known => {
+                Err(self.invalid(role, RoleProblem::Rollback { found: found.version(), known }))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn cache(&self, role: &Role, document: &Document) -> Result<(), CollectionError> {
+        if self.dir.cached(role)?.as_deref() != Some(document.wire()) {
+            self.dir.keep(role, document.wire())?;
+        }
+        Ok(())
+    }
+
+    fn must_be_current(&self, role: &Role, document: &Document) -> Result<(), CollectionError> {
+        match verify::unexpired(document.envelope().metadata(), self.now) {
+            Err(VerifyError::Expired { at }) => Err(self.invalid(role, RoleProblem::Expired { at })),
+            result => result.map_err(|e| self.invalid(role, e.into())),
+        }
+    }
+
+    fn note_expiry(&self, role: &Role, document: &Document, expired: &mut Vec<Role>) -> Result<(), CollectionError> {
+        match (self.must_be_current(role, document), self.purpose) {
+            (Err(error), Purpose::Read) => return Err(error),
+            (Err(_), Purpose::Publish) => expired.push(role.clone()),
+            (Ok(()), _) => self.warn_if_soon(role, document),
+        }
+        Ok(())
+    }
+
+    fn warn_if_soon(&self, role: &Role, document: &Document) {
+        if document.envelope().metadata().expires().instant() < self.now.saturating_add(SOON) {
+            let metadata = if *role == Role::Root { "" } else { " metadata" };
+            tracing::warn!("{role}{metadata} is nearing expiry, you should re-sign the role metadata");
+        }
+    }
+
+    fn parse(&self, role: &Role, wire: Vec<u8>) -> Result<Document, CollectionError> {
+        Document::parse(role, wire).map_err(|e| self.invalid(role, e.into()))
+    }
+
+    fn invalid(&self, role: &Role, problem: RoleProblem) -> CollectionError {
+        CollectionError::Invalid { gun: self.dir.gun().to_string(), role: role.to_string(), problem }
+    }
+}
+
+enum Below {
+    Complete(Box<Trusted>),
+    /// The snapshot names a root with this SHA-256, not the one that was fetched.
+    OtherRoot(Option<Digest>),
+}
+
+/// The root that this trust directory trusts.
+///
+/// # Errors
+/// [`TrustDirError::CorruptRoot`] if it is damaged; it is never replaced silently.
+pub fn cached_root(dir: &GunDir) -> Result<Option<Document>, TrustDirError> {
+    let Some(wire) = dir.cached(&Role::Root)? else {
+        return Ok(None);
+    };
+    let corrupt = |problem: String| TrustDirError::CorruptRoot { path: dir.metadata_path(&Role::Root), problem };
+    let document = Document::parse(&Role::Root, wire).map_err(|e| corrupt(e.to_string()))?;
+    verify::structure(&Role::Root, document.envelope().metadata())
+        .and_then(|()| verify::first_root(dir.gun(), document.envelope()))
+        .map_err(|e| corrupt(e.to_string()))?;
+    Ok(Some(document))
+}
+
+fn top_level<'a>(root: &'a Root, before: Option<&'a Root>, role: &Role) -> Signers<'a> {
+    let none = || RoleKeys { key_ids: Vec::new(), threshold: 0 };
+    let listed = |root: &Root| root.role_keys(role).cloned().unwrap_or_else(none);
+    Signers { keys: &root.keys, role: listed(root), former: before.map(|root| (&root.keys, listed(root))) }
+}
+
+fn wrong(role: &Role) -> RoleProblem {
+    VerifyError::WrongRole { role: role.clone() }.into()
+}

@@ -1,0 +1,63 @@
+//! Cached metadata: the exact bytes that were downloaded and verified, or made by `init`.
+
+use std::path::PathBuf;
+
+use signet_tuf::Role;
+
+use super::{GunDir, TrustDirError, disk, read_if_there, remove_if_there};
+
+impl GunDir {
+    /// Where metadata of a role is kept.
+    #[must_use]
+    pub fn metadata_path(&self, role: &Role) -> PathBuf {
+        self.base.join("metadata").join(format!("{role}.json"))
+    }
+
+    /// The cached bytes of a role.
+    ///
+    /// # Errors
+    /// [`TrustDirError::Unreadable`].
+    pub fn cached(&self, role: &Role) -> Result<Option<Vec<u8>>, TrustDirError> {
+        read_if_there(&self.metadata_path(role))
+    }
+
+    /// Keeps verified bytes of a role.
+    ///
+    /// # Errors
+    /// [`TrustDirError::Unwritable`].
+    pub fn keep(&self, role: &Role, wire: &[u8]) -> Result<(), TrustDirError> {
+        disk::write_whole(&self.base, &self.metadata_path(role), wire)
+    }
+
+    /// Drops the cached bytes of a role.
+    ///
+    /// # Errors
+    /// [`TrustDirError::Unwritable`].
+    pub fn forget(&self, role: &Role) -> Result<(), TrustDirError> {
+        remove_if_there(&self.metadata_path(role))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    #[test]
+    fn the_layout_and_the_modes_are_notarys() {
+        let trust_dir = tempfile::tempdir().unwrap();
+        let dir = GunDir::new(trust_dir.path(), &"example.com/acme".parse().unwrap());
+        let role = "targets/releases".parse().unwrap();
+        assert_eq!(dir.cached(&role).unwrap(), None);
+        dir.keep(&role, b"x").unwrap();
+        let path = trust_dir.path().join("tuf/example.com/acme/metadata/targets/releases.json");
+        assert_eq!(fs::read(&path).unwrap(), b"x");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(trust_dir.path().join("tuf")).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(dir.cached(&role).unwrap().as_deref(), Some(b"x".as_slice()));
+        dir.forget(&role).unwrap();
+        dir.forget(&role).unwrap();
+        assert_eq!(dir.cached(&role).unwrap(), None);
+    }
+}

@@ -1,0 +1,240 @@
+//! Staged changes: one file each, byte for byte as Notary writes and reads them.
+
+use std::{fs, io, path::PathBuf};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::Deserialize;
+use signet_tuf::{Digest, Target, json};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{GunDir, TrustDirError, disk, read_if_there, remove_if_there, unreadable};
+
+/// What is to be done. The words are Notary's; scope and kind are judged when the change is applied.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Change {
+    /// `create`, `update` or `delete`.
+    pub action: String,
+    /// The role, in Notary's table the scope.
+    #[serde(rename = "role")]
+    pub scope: String,
+    /// `target`, `delegation`, `witness` or `role`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The target's name, or empty.
+    #[serde(default)]
+    pub path: String,
+    /// JSON that belongs to the action.
+    #[serde(default, deserialize_with = "from_base64")]
+    pub data: Option<Vec<u8>>,
+}
+
+/// A change and the file that holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Staged {
+    /// The file's name.
+    pub name: String,
+    /// SHA-256 of the file.
+    pub digest: Digest,
+    /// The change.
+    pub change: Change,
+}
+
+impl Change {
+    /// Stages a target for a role.
+    #[must_use]
+    pub fn add_target(scope: &str, path: &str, target: &Target) -> Self {
+        Self {
+            action: "create".into(),
+            scope: scope.into(),
+            kind: "target".into(),
+            path: path.into(),
+            data: Some(target_data(target).into_bytes()),
+        }
+    }
+
+    /// Stages the removal of a target from a role.
+    #[must_use]
+    pub fn remove_target(scope: &str, path: &str) -> Self {
+        Self { action: "delete".into(), scope: scope.into(), kind: "target".into(), path: path.into(), data: None }
+    }
+
+    /// The file's content, as Go's `encoding/json` writes it.
+    #[must_use]
+    pub fn to_file(&self) -> String {
+        let data = self.data.as_ref().map_or_else(|| "null".to_owned(), |data| quoted(&STANDARD.encode(data)));
+        format!(
+            r#"{{"action":{},"role":{},"type":{},"path":{},"data":{data}}}"#,
+            quoted(&self.action),
+            quoted(&self.scope),
+            quoted(&self.kind),
+            quoted(&self.path)
+        )
+    }
+}
+
+/// A target as Notary's `FileMeta`: fields in Go's order.
+fn target_data(target: &Target) -> String {
+    let sha256 = target.hashes.sha256.map(|hash| format!(r#""sha256":"{}""#, STANDARD.encode(hash)));
+    let sha512 = target.hashes.sha512.map(|hash| format!(r#""sha512":"{}""#, STANDARD.encode(hash)));
+    let hashes = [sha256, sha512].into_iter().flatten().collect::<Vec<_>>().join(",");
+    let custom = target.custom.as_ref().map_or_else(String::new, |value| {
+        format!(r#","custom":{}"#, String::from_utf8_lossy(&json::to_wire(value)))
+    });
+    format!(r#"{{"length":{},"hashes":{{{hashes}}}{custom}}}"#, target.length)
+}
+
+fn quoted(text: &str) -> String {
+    String::from_utf8_lossy(&json::to_wire(&json::Value::String(text.to_owned()))).into_owned()
+}
+
+fn from_base64<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Vec<u8>>, D::Error> {
+    let text = Option::<String>::deserialize(input)?;
+    text.map(|text| STANDARD.decode(text).map_err(serde::de::Error::custom)).transpose()
+}
+
+impl GunDir {
+    fn changelist(&self) -> PathBuf {
+        self.base.join("changelist")
+    }
+
+    /// Everything that is staged, in the order in which it is applied: by file name.
+    ///
+    /// # Errors
+    /// [`TrustDirError::CorruptChange`] names a file that is no change; [`TrustDirError::Unreadable`].
+    pub fn changes(&self) -> Result<Vec<Staged>, TrustDirError> {
+        let folder = self.changelist();
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(unreadable(&folder, error)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|e| unreadable(&folder, e))?;
+            if !entry.file_type().map_err(|e| unreadable(&entry.path(), e))?.is_dir() {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        names.sort_unstable();
+        let mut staged = Vec::new();
+        for name in names {
+            let path = folder.join(&name);
+            // one that is gone meanwhile was unstaged by somebody else
+            let Some(bytes) = read_if_there(&path)? else { continue };
+            let change = serde_json::from_slice(&bytes)
+                .map_err(|e| TrustDirError::CorruptChange { path, problem: e.to_string() })?;
+            staged.push(Staged { name, digest: Digest::of(&bytes), change });
+        }
+        Ok(staged)
+    }
+
+    /// Stages changes, in this order.
+    ///
+    /// # Errors
+    /// [`TrustDirError::Unwritable`].
+    pub fn stage(&self, changes: &[Change], now: OffsetDateTime) -> Result<(), TrustDirError> {
+        for (later, change) in (0_i128..).zip(changes) {
+            let nanos = now.unix_timestamp_nanos().saturating_add(later);
+            let name = format!("{nanos:020}_{}.change", Uuid::new_v4());
+            disk::write_whole(&self.base, &self.changelist().join(name), change.to_file().as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Removes staged changes that are published, each only if it is still what was published.
+    ///
+    /// # Errors
+    /// [`TrustDirError::Unreadable`], [`TrustDirError::Unwritable`].
+    pub fn unstage(&self, changes: &[(String, Digest)]) -> Result<(), TrustDirError> {
+        for (name, digest) in changes {
+            let path = self.changelist().join(name);
+            if read_if_there(&path)?.is_some_and(|bytes| Digest::of(&bytes) == *digest) {
+                remove_if_there(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use signet_tuf::Hashes;
+    use time::macros::datetime;
+
+    use super::*;
+
+    const NOW: OffsetDateTime = datetime!(2026-01-02 03:04:05.000000006 UTC);
+
+    fn dir(trust_dir: &tempfile::TempDir) -> GunDir {
+        GunDir::new(trust_dir.path(), &"g".parse().unwrap())
+    }
+
+    #[test]
+    fn a_change_file_is_what_notary_writes() {
+        let target = Target { length: 3, hashes: Hashes::of(b"abc"), custom: None };
+        let data = concat!(
+            r#"{"length":3,"hashes":{"sha256":"ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=","#,
+            r#""sha512":"3a81oZNherrMQXNJriBBMRLm+k6JqX6iCp7u5ktV05ohkpkqJ0/BqDa6PCOj/uu9RU1EI2Q86A4qmslPpUyknw=="}}"#
+        );
+        let change = Change::add_target("targets", "a<b>&\"\\é漢 x", &target);
+        assert_eq!(change.data.as_deref().map(String::from_utf8_lossy).as_deref(), Some(data));
+        let wanted = format!(
+            r#"{{"action":"create","role":"targets","type":"target","path":"a\u003cb\u003e\u0026\"\\é漢 x","data":"{}"}}"#,
+            STANDARD.encode(data)
+        );
+        assert_eq!(change.to_file(), wanted);
+        let removal = r#"{"action":"delete","role":"targets/releases","type":"target","path":"v1","data":null}"#;
+        assert_eq!(Change::remove_target("targets/releases", "v1").to_file(), removal);
+    }
+
+    #[test]
+    fn custom_data_follows_the_hashes() {
+        let custom = json::parse(br#"{"b":1,"a":[true,null]}"#).unwrap();
+        let target = Target { length: 0, hashes: Hashes { sha256: Some([0; 32]), sha512: None }, custom: Some(custom) };
+        let wanted = format!(
+            r#"{{"length":0,"hashes":{{"sha256":"{}"}},"custom":{{"a":[true,null],"b":1}}}}"#,
+            STANDARD.encode([0; 32])
+        );
+        assert_eq!(target_data(&target), wanted);
+    }
+
+    #[test]
+    fn changes_are_read_in_the_order_they_were_staged() {
+        let trust_dir = tempfile::tempdir().unwrap();
+        let dir = dir(&trust_dir);
+        assert_eq!(dir.changes().unwrap(), []);
+        let changes = ["z", "a", "m"].map(|path| Change::remove_target("targets", path));
+        dir.stage(&changes, NOW).unwrap();
+        let staged = dir.changes().unwrap();
+        assert_eq!(staged.iter().map(|s| s.change.clone()).collect::<Vec<_>>(), changes);
+        assert!(staged[0].name.starts_with("01767323045000000006_") && staged[0].name.ends_with(".change"));
+    }
+
+    #[test]
+    fn a_corrupt_change_is_named() {
+        let trust_dir = tempfile::tempdir().unwrap();
+        let dir = dir(&trust_dir);
+        dir.stage(&[Change::remove_target("targets", "a")], NOW).unwrap();
+        let path = dir.changelist().join("00_x.change");
+        for content in ["", "{", r#"{"action":"create"}"#, r#"{"action":"a","role":"r","type":"t","data":"?"}"#] {
+            fs::write(&path, content).unwrap();
+            let error = dir.changes().unwrap_err();
+            assert!(error.to_string().contains("00_x.change"), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_what_was_published_is_unstaged() {
+        let trust_dir = tempfile::tempdir().unwrap();
+        let dir = dir(&trust_dir);
+        dir.stage(&["a", "b", "c"].map(|path| Change::remove_target("targets", path)), NOW).unwrap();
+        let staged = dir.changes().unwrap();
+        let published: Vec<_> = staged[..2].iter().map(|s| (s.name.clone(), s.digest)).collect();
+        fs::write(dir.changelist().join(&staged[1].name), Change::remove_target("targets", "new").to_file()).unwrap();
+        dir.unstage(&published).unwrap();
+        dir.unstage(&published).unwrap();
+        let left: Vec<_> = dir.changes().unwrap().into_iter().map(|s| s.change.path).collect();
+        assert_eq!(left, ["new", "c"]);
+    }
+}
