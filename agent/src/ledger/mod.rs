@@ -6,6 +6,8 @@
 mod judge;
 mod permit;
 mod refusals;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::{path::Path, sync::Arc};

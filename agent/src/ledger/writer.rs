@@ -130,7 +130,7 @@ impl Writer {
     fn transact(&mut self, waiting: &mut impl Iterator<Item = Op>, answers: &mut Vec<Answer>) -> Stored<()> {
         let Self { store, state, id, .. } = self;
         let batch = store.begin()?;
-        while let Some(op) = waiting.next() {
+        for op in waiting {
             state.handle(&batch, *id, op, answers)?;
         }
         batch.commit()

@@ -306,7 +306,7 @@ mod tests {
         let text = concat!(
             r#"{"acknowledged":[],"collection":"4813494d137e1631bba301d5acab6e7bb7aa74ce1185d456565ef51d737677b2","#,
             r#""decision":"next","digest":"#,
-            r#""3a3e1bf76afafb0cae58cd6cee81deb7ba8be1eabb5a26a85dc3c40fe3fcc3bf","expires":"2029-11-19T23:00:00Z","#,
+            r#""4a3cdfae6f291c8f544daea5b72905cf9e74c1ed427d831ad0d7ca00c73c794d","expires":"2029-11-19T23:00:00Z","#,
             r#""gun":"example.com/acme/app","keys":[],"kind":"granted","principal":"uid:1000","role":"targets","#,
             r#""seq":7,"time":"2026-11-20T23:00:00Z","v":1,"version":2}"#
         );

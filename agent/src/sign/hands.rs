@@ -139,11 +139,7 @@ pub(super) fn scheme(public: &PublicKey) -> Scheme {
 }
 
 fn missing(key_id: KeyId, failure: &KeystoreError) -> MissingKey {
-    let place = match failure {
-        KeystoreError::Locked { place, .. } => place.to_string(),
-        KeystoreError::Absent { token } => token.clone(),
-        _ => String::new(),
-    };
+    let place = if let KeystoreError::Locked { place, .. } = failure { place.to_string() } else { String::new() };
     MissingKey { key_id, reason: SignError::reason_of(failure), place }
 }
 
