@@ -41,7 +41,7 @@ pub(super) struct Shown {
 #[derive(Debug)]
 pub(super) enum Signing {
     /// Signed and verified.
-    Done(Document),
+    Done(Box<Document>),
     /// The version was signed for somebody else, who may be publishing it right now.
     Contested(Version),
 }
@@ -71,7 +71,7 @@ impl Signer<'_> {
         for _ in 0..MAX_TRIES {
             let metadata = content(version).ok_or_else(|| self.unsigned(role, "there is nothing to sign"))?;
             match self.sign_once(draft, role, metadata, shown).await {
-                Ok(document) => return Ok(Signing::Done(document)),
+                Ok(document) => return Ok(Signing::Done(Box::new(document))),
                 Err(CollectionError::Agent(refusal)) => {
                     let Some(next) = next_version(role, version, &refusal) else { return Err(refusal.into()) };
                     if self.is_foreign(&refusal)? && self.given_up.is_none_or(|given_up| given_up < version) {
@@ -209,10 +209,13 @@ impl Signer<'_> {
 /// The version to try after a refusal; none if another version would not help. Root has no gaps.
 fn next_version(role: &Role, tried: Version, refusal: &AgentError) -> Option<Version> {
     let number = |name: &str| refusal.detail(name)?.parse().ok().and_then(Version::new);
-    let next = match refusal.reason()? {
-        Reason::VersionConflict => number("next").or_else(|| tried.next()),
-        Reason::VersionRollback => number("last")?.next(),
-        _ => None,
+    let reason = refusal.reason()?;
+    let next = if reason == Reason::VersionConflict {
+        number("next").or_else(|| tried.next())
+    } else if reason == Reason::VersionRollback {
+        number("last")?.next()
+    } else {
+        None
     };
     next.filter(|next| *next > tried && *role != Role::Root)
 }

@@ -226,7 +226,7 @@ async fn sign(
             signer.chain.push(document.wire().to_vec());
         }
         draft.files.insert(role.clone(), FileMeta::of(document.wire()));
-        documents.push((role.clone(), document));
+        documents.push((role.clone(), *document));
     }
     Ok(documents)
 }

@@ -117,7 +117,8 @@ impl Update<'_> {
                 Err(VerifyError::Expired { at }) => {
                     return Err(self.invalid(&Role::Root, RoleProblem::Expired { at }));
                 }
-                result => result.map_err(|e| self.invalid(&Role::Root, e.into()))?,
+                Err(problem) => return Err(self.invalid(&Role::Root, problem.into())),
+                Ok(()) => {}
             }
         }
         if former.is_none_or(|former| former.wire() != newest.wire()) {
@@ -299,15 +300,15 @@ impl Update<'_> {
             return Err(self.invalid(role, VerifyError::NoDigest.into()));
         };
         let edition = Edition::Hash(Digest::from_bytes(sha256));
-        let wire = self.link.metadata(self.dir.gun(), role, edition, named.length).await.map_err(|error| match error {
+        let wire = match self.link.metadata(self.dir.gun(), role, edition, named.length).await {
+            Ok(wire) => wire,
             // the collection is there, so a missing file is the server's inconsistency
-            ServerError::NotFound { server, what, .. } => ServerError::Answer {
-                server,
-                what,
-                problem: "trust data unavailable: the snapshot or timestamp names a file that the server does not have".into(),
-            },
-            other => other,
-        })?;
+            Err(ServerError::NotFound { server, what, .. }) => {
+                let problem = "trust data unavailable: other metadata names a file that the server does not have".into();
+                return Err(ServerError::Answer { server, what, problem }.into());
+            }
+            Err(error) => return Err(error.into()),
+        };
         verify::file_matches(named, &wire).map_err(|e| self.invalid(role, e.into()))?;
         Ok(wire)
     }
@@ -350,7 +351,8 @@ impl Update<'_> {
     fn must_be_current(&self, role: &Role, document: &Document) -> Result<(), CollectionError> {
         match verify::unexpired(document.envelope().metadata(), self.now) {
             Err(VerifyError::Expired { at }) => Err(self.invalid(role, RoleProblem::Expired { at })),
-            result => result.map_err(|e| self.invalid(role, e.into())),
+            Err(problem) => Err(self.invalid(role, problem.into())),
+            Ok(()) => Ok(()),
         }
     }
 
