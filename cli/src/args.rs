@@ -1,1 +1,162 @@
 //! The command line: Notary's words and flags, and ours.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{OsStringValueParser, TypedValueParser},
+};
+use tracing::Level;
+
+use crate::{
+    commands::{
+        add::AddArgs, agent::AgentArgs, audit::AuditArgs, init::InitArgs, key::KeyArgs, ledger::LedgerArgs,
+        list::ListArgs, lookup::LookupArgs, publish::PublishArgs, remove::RemoveArgs, status::StatusArgs,
+        verify::VerifyArgs,
+    },
+    config::Flags,
+};
+
+/// Signs and verifies collections of content with keys that an agent holds. The commands are Notary's.
+#[derive(Debug, Parser)]
+#[command(name = "signet", disable_version_flag = true, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    /// Flags of every command.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// Print the version number
+    #[arg(long)]
+    pub version: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+pub struct Globals {
+    /// Path to the configuration file to use (json, toml)
+    #[arg(short = 'c', long = "configFile", alias = "config-file", global = true, value_name = "PATH", value_parser = path())]
+    pub config_file: Option<PathBuf>,
+    /// Directory where the trust data is persisted to [default: ~/.notary]
+    #[arg(short = 'd', long = "trustDir", alias = "trust-dir", global = true, value_name = "DIR", value_parser = path())]
+    pub trust_dir: Option<PathBuf>,
+    /// Remote trust server location [default: https://notary-server:4443]
+    #[arg(short = 's', long, global = true, value_name = "URL")]
+    pub server: Option<String>,
+    /// Trust certs signed only by this CA
+    #[arg(long, global = true, value_name = "PATH", value_parser = path())]
+    pub tlscacert: Option<PathBuf>,
+    /// Path to TLS certificate file
+    #[arg(long, global = true, value_name = "PATH", value_parser = path())]
+    pub tlscert: Option<PathBuf>,
+    /// Path to TLS key file
+    #[arg(long, global = true, value_name = "PATH", value_parser = path())]
+    pub tlskey: Option<PathBuf>,
+    /// The signing agent, unix:PATH [default: $SIGNET_AGENT, else your own, which is started]
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    pub agent: Option<OsString>,
+    /// Debug output
+    #[arg(short = 'D', long, global = true)]
+    pub debug: bool,
+    /// Verbose output
+    #[arg(short = 'v', long, global = true)]
+    pub verbose: bool,
+}
+
+impl Globals {
+    /// How much is logged.
+    #[must_use]
+    pub const fn level(&self) -> Level {
+        match (self.debug, self.verbose) {
+            (true, _) => Level::DEBUG,
+            (false, true) => Level::INFO,
+            (false, false) => Level::WARN,
+        }
+    }
+
+    /// What lies over the configuration file. Empty values count as not given, as in Notary.
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        let path = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
+        Flags {
+            config_file: path(&self.config_file),
+            trust_dir: path(&self.trust_dir),
+            server: self.server.clone().filter(|url| !url.is_empty()),
+            ca: path(&self.tlscacert),
+            client_cert: path(&self.tlscert),
+            client_key: path(&self.tlskey),
+        }
+    }
+}
+
+/// Paths may be empty here: scripts pass -d "$DIR" whether it is set or not.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Initialise a collection: root, targets and snapshot
+    Init(InitArgs),
+    /// Stage the addition of a target
+    Add(AddArgs),
+    /// Stage the removal of a target
+    Remove(RemoveArgs),
+    /// Show what is staged
+    Status(StatusArgs),
+    /// Sign and publish what is staged
+    Publish(PublishArgs),
+    /// List the targets of a collection
+    List(ListArgs),
+    /// Look one target up
+    Lookup(LookupArgs),
+    /// Verify data against a target
+    Verify(VerifyArgs),
+    /// List and make keys
+    Key(KeyArgs),
+    /// Start, stop, lock and unlock the signing agent
+    Agent(AgentArgs),
+    /// Read what the agent recorded
+    Audit(AuditArgs),
+    /// Correct what the agent remembers
+    Ledger(LedgerArgs),
+    /// Print the version number
+    Version,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+    use tracing::Level;
+
+    use super::{Cli, Command};
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_stand_before_and_after_the_command() {
+        for line in [
+            &["notary", "-s", "https://h", "-d", "dir", "-D", "key", "list"][..],
+            &["notary", "key", "list", "-s", "https://h", "-d", "dir", "-D"],
+            &["notary", "key", "-shttps://h", "list", "--trustDir=dir", "--debug"],
+        ] {
+            let cli = Cli::try_parse_from(line).unwrap();
+            assert_eq!(cli.globals.server.as_deref(), Some("https://h"), "{line:?}");
+            assert_eq!(cli.globals.flags().trust_dir, Some("dir".into()));
+            assert_eq!(cli.globals.level(), Level::DEBUG);
+            assert!(matches!(cli.command, Some(Command::Key(_))));
+        }
+    }
+
+    #[test]
+    fn an_empty_flag_counts_as_not_given() {
+        let cli = Cli::try_parse_from(["notary", "-s", "", "-d", "", "version"]).unwrap();
+        assert_eq!(cli.globals.flags().server, None);
+        assert_eq!(cli.globals.flags().trust_dir, None);
+    }
+}

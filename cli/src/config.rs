@@ -1,6 +1,23 @@
-//! Notary's configuration file.
+//! Notary's configuration file: `config.json` in the default trust directory, or the file that `-c` names.
+//!
+//! Member names are case-insensitive and unknown ones are ignored, as Notary's reader (viper) does.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use crate::{
+    context::{ServerSettings, SkipVerify},
+    environment::Environment,
+};
+
+/// Where notary-server is if nothing says so: Notary's default.
+pub const DEFAULT_SERVER: &str = "https://notary-server:4443";
 
 /// Whether the first root of an unknown collection is trusted as it comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,4 +38,342 @@ pub struct TrustPinning {
     pub certs: BTreeMap<String, Vec<String>>,
     /// GUN prefix to a bundle of CA certificates; absolute paths.
     pub ca: BTreeMap<String, PathBuf>,
+}
+
+/// What flags say, before any file is read; a flag wins over the file.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// `-c`.
+    pub config_file: Option<PathBuf>,
+    /// `-d`.
+    pub trust_dir: Option<PathBuf>,
+    /// `-s`.
+    pub server: Option<String>,
+    /// `--tlscacert`.
+    pub ca: Option<PathBuf>,
+    /// `--tlscert`.
+    pub client_cert: Option<PathBuf>,
+    /// `--tlskey`.
+    pub client_key: Option<PathBuf>,
+}
+
+/// What flags, file and defaults say together.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Absolute.
+    pub trust_dir: PathBuf,
+    /// How to reach notary-server.
+    pub server: ServerSettings,
+    /// Which roots are trusted at first contact.
+    pub pinning: TrustPinning,
+}
+
+/// Why a configuration file is not taken.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("error opening config file: {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Neither JSON nor TOML by its name.
+    #[error("error opening config file: {} is neither .json nor .toml by its name", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Not what its name says.
+    #[error("error opening config file: {}: {problem}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// What the parser says.
+        problem: String,
+    },
+    /// A member of a wrong type.
+    #[error("{}: invalid format for {member}: {wanted} wanted", path.display())]
+    Member {
+        /// The file.
+        path: PathBuf,
+        /// Its full name.
+        member: String,
+        /// What it should be.
+        wanted: &'static str,
+    },
+}
+
+impl ConfigError {
+    /// What the person can do.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        match self {
+            Self::Unreadable { .. } => Some("name an existing, readable file with -c".to_owned()),
+            Self::Format { .. } => Some("write the file as config.json or config.toml; YAML is not read".to_owned()),
+            Self::Syntax { .. } | Self::Member { .. } => Some("correct the file, or name another with -c".to_owned()),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads the configuration file and lays the flags over it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the file is not taken. A default file that does not exist is no error.
+    pub fn load(flags: &Flags, environment: &Environment) -> Result<Self, ConfigError> {
+        let default_trust_dir = default_trust_dir(environment);
+        let file = match &flags.config_file {
+            Some(path) => File::read(&environment.absolute(path))?,
+            None => File::read_if_there(&default_trust_dir.join("config.json"))?,
+        };
+        let beside_file = |path: PathBuf| file.path.parent().unwrap_or(Path::new("/")).join(path);
+        let tls_path = |flag: &Option<PathBuf>, member: &str| -> Result<Option<PathBuf>, ConfigError> {
+            match flag {
+                Some(path) => Ok(Some(environment.absolute(path))),
+                None => Ok(file.text(&["remote_server", member])?.map(|path| beside_file(PathBuf::from(path)))),
+            }
+        };
+        let trust_dir = match &flags.trust_dir {
+            Some(path) => Some(path.clone()),
+            None => file.text(&["trust_dir"])?.map(PathBuf::from),
+        };
+        let url = match &flags.server {
+            Some(url) => Some(url.clone()),
+            None => file.text(&["remote_server", "url"])?,
+        };
+        Ok(Self {
+            trust_dir: trust_dir.map_or(default_trust_dir, |path| environment.absolute(&path)),
+            server: ServerSettings {
+                url: url.unwrap_or_else(|| DEFAULT_SERVER.to_owned()),
+                ca: tls_path(&flags.ca, "root_ca")?,
+                client_cert: tls_path(&flags.client_cert, "tls_client_cert")?,
+                client_key: tls_path(&flags.client_key, "tls_client_key")?,
+                skip_tls_verify: match file.flag(&["remote_server", "skiptlsverify"])? {
+                    true => SkipVerify::Yes,
+                    false => SkipVerify::No,
+                },
+            },
+            pinning: pinning(&file, environment)?,
+        })
+    }
+}
+
+/// `~/.notary`, or `./.notary` without a home, as Notary does.
+fn default_trust_dir(environment: &Environment) -> PathBuf {
+    if environment.home().is_none() {
+        let here = environment.absolute(Path::new(".notary"));
+        tracing::warn!("cannot get current user home directory: environment variable not set");
+        tracing::warn!("notary will use {} to store configuration and keys", here.display());
+    }
+    environment.absolute(&environment.home().unwrap_or_default().join(".notary"))
+}
+
+fn pinning(file: &File, environment: &Environment) -> Result<TrustPinning, ConfigError> {
+    let first_use = match file.flag(&["trust_pinning", "disable_tofu"])? {
+        true => FirstUse::Refuse,
+        false => FirstUse::Trust,
+    };
+    let mut certs = BTreeMap::new();
+    for (gun, ids) in file.table(&["trust_pinning", "certs"])? {
+        let wrong = || file.wrong("trust_pinning.certs", "an array of key IDs for each GUN");
+        let ids = ids.as_array().ok_or_else(wrong)?;
+        let ids = ids.iter().map(|id| id.as_str().map(str::to_owned)).collect::<Option<_>>().ok_or_else(wrong)?;
+        certs.insert(gun.clone(), ids);
+    }
+    let mut ca = BTreeMap::new();
+    for (prefix, path) in file.table(&["trust_pinning", "ca"])? {
+        let path = path.as_str().ok_or_else(|| file.wrong("trust_pinning.ca", "a path for each GUN prefix"))?;
+        // Notary 0.7: relative to the working directory, unlike the paths of remote_server.
+        ca.insert(prefix.clone(), environment.absolute(Path::new(path)));
+    }
+    Ok(TrustPinning { first_use, certs, ca })
+}
+
+/// A parsed file; `path` also when there is none.
+struct File {
+    path: PathBuf,
+    members: Map<String, Value>,
+}
+
+impl File {
+    fn read(path: &Path) -> Result<Self, ConfigError> {
+        let parse = parser(path)?;
+        let text = fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        match parse(&text) {
+            Ok(Value::Object(members)) => Ok(Self { path: path.to_owned(), members }),
+            Ok(_) => Err(ConfigError::Syntax { path: path.to_owned(), problem: "no object at the top".to_owned() }),
+            Err(problem) => Err(ConfigError::Syntax { path: path.to_owned(), problem }),
+        }
+    }
+
+    fn read_if_there(path: &Path) -> Result<Self, ConfigError> {
+        match Self::read(path) {
+            Err(ConfigError::Unreadable { path, source }) if source.kind() == io::ErrorKind::NotFound => {
+                tracing::debug!("Configuration file not found, using defaults");
+                Ok(Self { path, members: Map::new() })
+            }
+            done => done,
+        }
+    }
+
+    fn member(&self, names: &[&str]) -> Option<&Value> {
+        let (last, tables) = names.split_last()?;
+        let mut table = &self.members;
+        for name in tables {
+            table = ignoring_case(table, name)?.as_object()?;
+        }
+        ignoring_case(table, last).filter(|value| !value.is_null())
+    }
+
+    fn text(&self, names: &[&str]) -> Result<Option<String>, ConfigError> {
+        match self.member(names) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
+            Some(_) => Err(self.wrong(&names.join("."), "text")),
+        }
+    }
+
+    /// Accepts what Go's `strconv.ParseBool` takes from a string, as viper does.
+    fn flag(&self, names: &[&str]) -> Result<bool, ConfigError> {
+        match self.member(names) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(Value::String(text)) if ["1", "t", "true"].contains(&text.to_ascii_lowercase().as_str()) => Ok(true),
+            Some(Value::String(text)) if ["", "0", "f", "false"].contains(&text.to_ascii_lowercase().as_str()) => {
+                Ok(false)
+            }
+            Some(_) => Err(self.wrong(&names.join("."), "true or false")),
+        }
+    }
+
+    fn table(&self, names: &[&str]) -> Result<impl Iterator<Item = (&String, &Value)>, ConfigError> {
+        match self.member(names) {
+            None => Ok(None.into_iter().flatten()),
+            Some(Value::Object(table)) => Ok(Some(table.iter()).into_iter().flatten()),
+            Some(_) => Err(self.wrong(&names.join("."), "a table")),
+        }
+    }
+
+    fn wrong(&self, member: &str, wanted: &'static str) -> ConfigError {
+        ConfigError::Member { path: self.path.clone(), member: member.to_owned(), wanted }
+    }
+}
+
+type Parse = fn(&str) -> Result<Value, String>;
+
+fn parser(path: &Path) -> Result<Parse, ConfigError> {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("json") => Ok(|text| serde_json::from_str(text).map_err(|error| error.to_string())),
+        Some("toml") => Ok(|text| toml::from_str(text).map_err(|error| error.to_string())),
+        _ => Err(ConfigError::Format { path: path.to_owned() }),
+    }
+}
+
+fn ignoring_case<'a>(table: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    table.iter().find(|(member, _)| member.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf};
+
+    use super::{ConfigError, DEFAULT_SERVER, FirstUse, Flags, Settings};
+    use crate::{context::SkipVerify, environment::Environment};
+
+    fn home_with(name: &str, text: &str) -> (tempfile::TempDir, Environment) {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join(".notary")).unwrap();
+        fs::write(home.path().join(".notary").join(name), text).unwrap();
+        let environment = Environment::of("/work/dir", &[("HOME", home.path().to_str().unwrap())]);
+        (home, environment)
+    }
+
+    #[test]
+    fn nothing_configured_gives_notarys_defaults() {
+        let environment = Environment::of("/work/dir", &[("HOME", "/nowhere/home")]);
+        let settings = Settings::load(&Flags::default(), &environment).unwrap();
+        assert_eq!(settings.trust_dir, PathBuf::from("/nowhere/home/.notary"));
+        assert_eq!(settings.server.url, DEFAULT_SERVER);
+        assert_eq!(settings.server.skip_tls_verify, SkipVerify::No);
+        assert_eq!(settings.pinning.first_use, FirstUse::Trust);
+    }
+
+    #[test]
+    fn without_a_home_the_working_directory_serves() {
+        let settings = Settings::load(&Flags::default(), &Environment::of("/work/dir", &[])).unwrap();
+        assert_eq!(settings.trust_dir, PathBuf::from("/work/dir/.notary"));
+    }
+
+    const EVERYTHING: &str = r#"{ "Trust_Dir": "~/.docker/trust", "other": 1,
+      "REMOTE_SERVER": { "URL": "https://h:4443", "root_ca": "ca.crt", "tls_client_cert": "/abs/c.crt", "skipTLSVerify": true },
+      "trust_pinning": { "disable_tofu": "true", "certs": { "Docker.io/App": ["ab", "cd"] }, "ca": { "docker.io/": "bundle.pem" } } }"#;
+
+    #[test]
+    fn member_names_ignore_case_and_paths_follow_notarys_rules() {
+        let (home, environment) = home_with("config.json", EVERYTHING);
+        let settings = Settings::load(&Flags::default(), &environment).unwrap();
+        assert_eq!(settings.trust_dir, home.path().join(".docker/trust"));
+        assert_eq!(settings.server.url, "https://h:4443");
+        assert_eq!(settings.server.ca, Some(home.path().join(".notary/ca.crt")));
+        assert_eq!(settings.server.client_cert, Some(PathBuf::from("/abs/c.crt")));
+        assert_eq!(settings.server.skip_tls_verify, SkipVerify::Yes);
+        assert_eq!(settings.pinning.first_use, FirstUse::Refuse);
+        assert_eq!(settings.pinning.certs["Docker.io/App"], ["ab", "cd"]);
+        assert_eq!(settings.pinning.ca["docker.io/"], PathBuf::from("/work/dir/bundle.pem"));
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let (_home, environment) = home_with("config.json", EVERYTHING);
+        let flags = Flags {
+            trust_dir: Some("keys".into()),
+            server: Some("https://other".to_owned()),
+            ca: Some("ca.pem".into()),
+            ..Flags::default()
+        };
+        let settings = Settings::load(&flags, &environment).unwrap();
+        assert_eq!(settings.trust_dir, PathBuf::from("/work/dir/keys"));
+        assert_eq!(settings.server.url, "https://other");
+        assert_eq!(settings.server.ca, Some(PathBuf::from("/work/dir/ca.pem")));
+    }
+
+    #[test]
+    fn toml_says_the_same() {
+        let (home, environment) = home_with("n.toml", "trust_dir = 'a'\n[remote_server]\nurl = 'https://t'\n");
+        let flags = Flags { config_file: Some(home.path().join(".notary/n.toml")), ..Flags::default() };
+        let settings = Settings::load(&flags, &environment).unwrap();
+        assert_eq!(settings.trust_dir, PathBuf::from("/work/dir/a"));
+        assert_eq!(settings.server.url, "https://t");
+    }
+
+    #[test]
+    fn bad_files_are_refused_by_name() {
+        for (name, text, fragment) in [
+            ("config.json", "{", "config.json: EOF"),
+            ("config.json", "[]", "no object at the top"),
+            ("config.json", r#"{"trust_pinning":{"certs":{"a":"b"}}}"#, "invalid format for trust_pinning.certs"),
+            ("config.json", r#"{"trust_dir":7}"#, "invalid format for trust_dir: text wanted"),
+            ("config.json", r#"{"remote_server":{"skipTLSVerify":"maybe"}}"#, "true or false wanted"),
+            ("c.yaml", "trust_dir: a", "c.yaml is neither .json nor .toml"),
+            ("c", "", "c is neither .json nor .toml"),
+        ] {
+            let (home, environment) = home_with(name, text);
+            let flags = Flags { config_file: Some(home.path().join(".notary").join(name)), ..Flags::default() };
+            let error = Settings::load(&flags, &environment).unwrap_err();
+            assert!(error.to_string().contains(fragment), "{name} {text}: {error}");
+            assert!(error.remedy().is_some());
+        }
+    }
+
+    #[test]
+    fn a_named_file_must_exist() {
+        let environment = Environment::of("/work/dir", &[("HOME", "/nowhere")]);
+        let flags = Flags { config_file: Some("gone.json".into()), ..Flags::default() };
+        let error = Settings::load(&flags, &environment).unwrap_err();
+        assert!(matches!(error, ConfigError::Unreadable { .. }), "{error}");
+        assert!(error.to_string().contains("/work/dir/gone.json"));
+    }
 }

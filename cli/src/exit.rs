@@ -2,12 +2,18 @@
 //!
 //! Exit codes: 0 if the command did what it says, 1 if it did not. Notary knows only these two.
 
-use std::io;
+use std::{
+    ffi::OsStr,
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
 
 use thiserror::Error;
 
 use crate::{
-    agent::AgentError, collection::CollectionError, prompt::PromptError, server::ServerError, trustdir::TrustDirError,
+    agent::AgentError, collection::CollectionError, config::ConfigError, log::visible, prompt::PromptError,
+    server::ServerError, trustdir::TrustDirError,
 };
 
 /// Why a command failed. `Display` is the message, [`CliError::remedy`] what to do about it.
@@ -25,6 +31,9 @@ pub enum CliError {
     /// Metadata of a collection.
     #[error(transparent)]
     Collection(#[from] CollectionError),
+    /// The configuration file.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A question that got no answer.
     #[error(transparent)]
     Prompt(#[from] PromptError),
@@ -65,8 +74,117 @@ impl CliError {
             Self::Server(error) => error.remedy(),
             Self::TrustDir(error) => error.remedy(),
             Self::Collection(error) => error.remedy(),
+            Self::Config(error) => error.remedy(),
+            Self::Prompt(error) => error.remedy(),
             Self::Failed { remedy, .. } => remedy.clone(),
-            Self::Prompt(_) | Self::Output(_) | Self::Aborted => None,
+            Self::Output(_) | Self::Aborted => None,
         }
+    }
+}
+
+/// As what the program was called, which decides how it reports failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Face {
+    /// `notary`: everything on standard output, `* fatal:` before the message.
+    Notary,
+    /// `signet`: failures on standard error.
+    Signet,
+}
+
+impl Face {
+    /// The face for the program's own name, argument 0.
+    #[must_use]
+    pub fn of(program: &OsStr) -> Self {
+        match Path::new(program).file_name() {
+            Some(name) if name == "notary" => Self::Notary,
+            _ => Self::Signet,
+        }
+    }
+
+    /// The program's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Notary => "notary",
+            Self::Signet => "signet",
+        }
+    }
+
+    /// Says why a command failed.
+    #[must_use]
+    pub fn report(self, error: &CliError, stdout: &mut impl Write, stderr: &mut impl Write) -> ExitCode {
+        // A reader that has seen enough (head) is not to be told, and there may be nobody left to tell.
+        if !matches!(error, CliError::Output(cause) if cause.kind() == io::ErrorKind::BrokenPipe) {
+            let text = self.text(error);
+            drop(match self {
+                Self::Notary => stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()),
+                Self::Signet => stderr.write_all(text.as_bytes()),
+            });
+        }
+        ExitCode::FAILURE
+    }
+
+    fn text(self, error: &CliError) -> String {
+        let message = lines(&error.to_string());
+        let remedy = error.remedy().map(|remedy| format!("  {}\n", lines(&remedy))).unwrap_or_default();
+        match self {
+            Self::Notary => format!("\n* fatal: {message}\n{remedy}"),
+            Self::Signet => format!("signet: {message}\n{remedy}"),
+        }
+    }
+}
+
+/// Control characters, which a server may have sent, do not reach the terminal.
+fn lines(text: &str) -> String {
+    text.lines().map(visible).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{ffi::OsStr, io};
+
+    use super::{CliError, Face};
+
+    fn said(face: Face, error: &CliError) -> (String, String) {
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let _code = face.report(error, &mut stdout, &mut stderr);
+        (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+    }
+
+    #[test]
+    fn the_name_decides_the_face() {
+        for (program, face) in [
+            ("notary", Face::Notary),
+            ("/usr/local/bin/notary", Face::Notary),
+            ("signet", Face::Signet),
+            ("./notary-x", Face::Signet),
+            ("", Face::Signet),
+        ] {
+            assert_eq!(Face::of(OsStr::new(program)), face, "{program}");
+        }
+    }
+
+    #[test]
+    fn notary_says_fatal_on_standard_output() {
+        let (stdout, stderr) = said(Face::Notary, &CliError::failed("no such GUN"));
+        assert_eq!((stdout.as_str(), stderr.as_str()), ("\n* fatal: no such GUN\n", ""));
+    }
+
+    #[test]
+    fn signet_says_message_and_remedy_on_standard_error() {
+        let (stdout, stderr) = said(Face::Signet, &CliError::with_remedy("no such GUN", "see signet list"));
+        assert_eq!((stdout.as_str(), stderr.as_str()), ("", "signet: no such GUN\n  see signet list\n"));
+    }
+
+    #[test]
+    fn a_server_cannot_draw_on_the_terminal() {
+        let (_, stderr) = said(Face::Signet, &CliError::failed("a\u{1b}[2J\nb"));
+        assert_eq!(stderr, "signet: a\\u{1b}[2J\nb\n");
+    }
+
+    #[test]
+    fn a_closed_pipe_is_not_reported() {
+        let closed = CliError::Output(io::ErrorKind::BrokenPipe.into());
+        assert_eq!(said(Face::Signet, &closed), (String::new(), String::new()));
     }
 }

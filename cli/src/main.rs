@@ -8,6 +8,7 @@ pub mod collection;
 pub mod commands;
 pub mod config;
 pub mod context;
+pub mod environment;
 pub mod exit;
 pub mod log;
 pub mod prompt;
@@ -15,8 +16,55 @@ pub mod render;
 pub mod server;
 pub mod trustdir;
 
-use std::process::ExitCode;
+use std::{
+    env,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::{CommandFactory, FromArgMatches, error::ErrorKind};
+
+use crate::{
+    args::Cli,
+    commands::version,
+    context::Context,
+    environment::Environment,
+    exit::{CliError, Face},
+};
 
 fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let face = Face::of(&env::args_os().next().unwrap_or_default());
+    match parse(face).and_then(|cli| run(face, cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => face.report(&error, &mut io::stdout(), &mut io::stderr()),
+    }
+}
+
+/// The arguments; nothing if help was wanted and given.
+fn parse(face: Face) -> Result<Option<Cli>, CliError> {
+    let command = Cli::command().name(face.name()).bin_name(face.name());
+    let error = match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => return Ok(Some(cli)),
+        Err(error) => error,
+    };
+    let text = error.render().to_string();
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand) {
+        io::stdout().write_all(text.as_bytes()).map_err(CliError::Output)?;
+        return Ok(None);
+    }
+    Err(CliError::failed(text.strip_prefix("error: ").unwrap_or(&text).trim_end()))
+}
+
+fn run(face: Face, cli: Option<Cli>) -> Result<(), CliError> {
+    let Some(cli) = cli else { return Ok(()) };
+    log::start(cli.globals.level());
+    if cli.version {
+        return io::stdout().write_all(version::line(face).as_bytes()).map_err(CliError::Output);
+    }
+    let Some(command) = cli.command else { return Ok(()) };
+    let mut context = Context::build(face, &cli.globals, Environment::read())?;
+    // One thread beside this one keeps the connections alive while a person is asked.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.map_err(|error| CliError::failed(format!("cannot start: {error}")))?;
+    runtime.block_on(commands::run(&mut context, command))
 }

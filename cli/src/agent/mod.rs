@@ -1,14 +1,45 @@
 //! The client of signet-agent: connects at first use, starts an agent if none answers, unlocks what is locked.
+//!
+//! Holds no key and decides nothing about metadata; what the agent says is passed on as it is.
 
+pub mod error;
+pub mod socket;
 pub mod start;
 pub mod unlock;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use signet_proto::{Reason, v1};
+use signet_proto::v1::{
+    self, agent_client::AgentClient, audit_client::AuditClient, keys_client::KeysClient,
+    signing_client::SigningClient, tokens_client::TokensClient,
+};
 use signet_tuf::{Gun, Role};
-use thiserror::Error;
 use time::OffsetDateTime;
+use tonic::{Response, Status, transport::Channel};
+
+pub use self::error::AgentError;
+use self::{
+    socket::{Demand, Found, Link},
+    start::Launch,
+    unlock::Locked,
+};
+use crate::{environment::Environment, log::visible, prompt::Prompt};
+
+/// An agent may wait for a person who touches a token, but not forever.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(300);
+/// Metadata can be tens of megabytes; the agent's own limit is configured there and said in its refusal.
+const MAX_MESSAGE_BYTES: usize = 128 << 20;
+/// An agent that was started on the way ends by itself after so long without a request.
+pub const IDLE_SECONDS: u64 = 900;
+/// Lifetime of a root certificate: Notary's ten years.
+const CERTIFICATE_DAYS: u32 = 3650;
+/// How often, and after which pauses, an agent that another process starts is tried: ten seconds.
+const RACE_TRIES: u32 = 200;
+const RACE_PAUSE: Duration = Duration::from_millis(50);
 
 /// Where a new key is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,18 +52,57 @@ pub enum Place {
     File,
 }
 
+/// Which agent is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// The one that a person named; it is never started.
+    Named(PathBuf),
+    /// This user's own.
+    Own,
+}
+
+/// What to do if no agent runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum IfAbsent {
+    Start,
+    Fail,
+}
+
 /// The signing agent, as commands see it.
-pub struct Client {}
+pub struct Client {
+    address: Address,
+    trust_dir: PathBuf,
+    prompt: Prompt,
+    environment: Arc<Environment>,
+    link: Option<Link>,
+}
 
 impl Client {
+    /// A client that connects at first use.
+    #[must_use]
+    pub const fn new(address: Address, trust_dir: PathBuf, prompt: Prompt, environment: Arc<Environment>) -> Self {
+        Self { address, trust_dir, prompt, environment, link: None }
+    }
+
+    /// A client that finds no agent.
+    #[cfg(test)]
+    #[must_use]
+    pub fn nowhere() -> Self {
+        let address = Address::Named(PathBuf::from("/nonexistent/agent.sock"));
+        Self::new(address, PathBuf::from("/nonexistent"), Prompt::default(), Arc::default())
+    }
+
     /// Signs; on `KEY_LOCKED` asks for the passphrase or PIN, unlocks for this connection and repeats. Sets `trust_dir`
     /// itself, and says the reply's notices on stderr.
     ///
     /// # Errors
     /// [`AgentError`]
-    pub async fn sign(&mut self, request: v1::SignRequest) -> Result<v1::SignResponse, AgentError> {
-        let _skeleton = request;
-        Ok(v1::SignResponse::default())
+    pub async fn sign(&mut self, mut request: v1::SignRequest) -> Result<v1::SignResponse, AgentError> {
+        request.trust_dir = self.trust_dir()?;
+        let response =
+            self.unlocking(async |channel| answered(signing_client(channel).sign(request.clone())).await).await?;
+        warn_of(&response.notices);
+        Ok(response)
     }
 
     /// Every key of the tokens and of the trust directory; warnings go to stderr.
@@ -40,7 +110,10 @@ impl Client {
     /// # Errors
     /// [`AgentError`]
     pub async fn keys(&mut self) -> Result<Vec<v1::Key>, AgentError> {
-        Ok(Vec::new())
+        let request = v1::ListKeysRequest { trust_dir: self.trust_dir()? };
+        let listed = answered(keys_client(&self.channel().await?).list(request)).await?;
+        warn_of(&listed.warnings);
+        Ok(listed.keys)
     }
 
     /// Makes a key; asks the new passphrase of a file, or the PIN of a locked token.
@@ -54,8 +127,42 @@ impl Client {
         wanted: Place,
         algorithm: &str,
     ) -> Result<v1::Key, AgentError> {
-        let _skeleton = (role, gun, wanted, algorithm);
-        Ok(v1::Key::default())
+        self.generate_for(role.as_str(), gun, wanted, algorithm).await
+    }
+
+    /// As [`Client::generate`], for any word that Notary takes as a role, such as "user" or "delegation".
+    ///
+    /// # Errors
+    /// [`AgentError`]
+    pub async fn generate_for(
+        &mut self,
+        role: &str,
+        gun: Option<&Gun>,
+        wanted: Place,
+        algorithm: &str,
+    ) -> Result<v1::Key, AgentError> {
+        let trust_dir = self.trust_dir()?;
+        let place = match wanted {
+            Place::Token(token) => v1::generate_key_request::Place::Token(token),
+            Place::File => v1::generate_key_request::Place::TrustDir(trust_dir.clone()),
+            Place::Rule => match self.rule(role).await? {
+                Some(token) => v1::generate_key_request::Place::Token(token),
+                None => v1::generate_key_request::Place::TrustDir(trust_dir.clone()),
+            },
+        };
+        let request = v1::GenerateKeyRequest {
+            algorithm: algorithm.to_owned(),
+            role: role.to_owned(),
+            gun: gun.map(ToString::to_string).unwrap_or_default(),
+            place: Some(place),
+        };
+        let made =
+            self.unlocking(async |channel| answered(keys_client(channel).generate(request.clone())).await).await?;
+        let key = made.key.ok_or_else(|| AgentError::Unexpected { what: "a new key without a key".to_owned() })?;
+        if !made.wants_passphrase {
+            return Ok(key);
+        }
+        unlock::first_passphrase(&self.channel().await?, &self.prompt, &trust_dir, role, &key).await
     }
 
     /// The self-signed certificate of `key` (name or canonical ID) for `gun`, PEM, valid for ten years.
@@ -63,8 +170,16 @@ impl Client {
     /// # Errors
     /// [`AgentError`]
     pub async fn certify(&mut self, key: &str, gun: &Gun, now: OffsetDateTime) -> Result<String, AgentError> {
-        let _skeleton = (key, gun, now);
-        Ok(String::new())
+        let request = v1::CertifyKeyRequest {
+            key: key.to_owned(),
+            trust_dir: self.trust_dir()?,
+            gun: gun.to_string(),
+            not_before: now.unix_timestamp(),
+            days: CERTIFICATE_DAYS,
+        };
+        let made = self.unlocking(async |channel| answered(keys_client(channel).certify(request.clone())).await).await?;
+        String::from_utf8(made.pem)
+            .map_err(|_| AgentError::Unexpected { what: "a certificate that is not PEM".to_owned() })
     }
 
     /// Tells the agent what the server accepted.
@@ -72,79 +187,191 @@ impl Client {
     /// # Errors
     /// [`AgentError`]
     pub async fn published(&mut self, gun: &Gun, evidence: v1::Evidence) -> Result<(), AgentError> {
-        let _skeleton = (gun, evidence);
-        Ok(())
+        let request = v1::PublishedRequest { gun: gun.to_string(), evidence: Some(evidence) };
+        answered(signing_client(&self.channel().await?).published(request)).await.map(drop)
     }
 
     /// What would be decided; signs nothing, unlocks nothing. Sets `trust_dir` itself.
     ///
     /// # Errors
     /// [`AgentError`]
-    pub async fn preview(&mut self, request: v1::SignRequest) -> Result<v1::PreviewResponse, AgentError> {
-        let _skeleton = request;
-        Ok(v1::PreviewResponse::default())
+    pub async fn preview(&mut self, mut request: v1::SignRequest) -> Result<v1::PreviewResponse, AgentError> {
+        request.trust_dir = self.trust_dir()?;
+        let request = v1::PreviewRequest { request: Some(request) };
+        answered(signing_client(&self.channel().await?).preview(request)).await
     }
-}
 
-/// Why the agent did not do it.
-#[derive(Debug, Error)]
-pub enum AgentError {
-    /// The agent said no.
-    #[error("{message}")]
-    Refused {
-        /// Decide by this.
-        reason: Reason,
-        /// The agent's sentence.
-        message: String,
-        /// Data of the reason; see [`Reason`].
-        metadata: BTreeMap<String, String>,
-    },
-    /// No agent answers at the named socket.
-    #[error("no agent answers at {}: {cause}", socket.display())]
-    Unreachable {
-        /// Where it was looked for.
-        socket: PathBuf,
-        /// What the system says.
-        cause: String,
-    },
-    /// No agent could be started.
-    #[error("cannot start signet-agent: {cause}")]
-    Start {
-        /// What happened, with the agent's last words.
-        cause: String,
-    },
-    /// Somebody else's socket: nothing was sent.
-    #[error("will not talk to {}: {why}", socket.display())]
-    ForeignSocket {
-        /// The socket.
-        socket: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-}
+    /// Gives up a signed root that never got out.
+    ///
+    /// # Errors
+    /// [`AgentError`]
+    pub async fn abandon(&mut self, request: v1::AbandonRequest) -> Result<v1::AbandonResponse, AgentError> {
+        answered(signing_client(&self.channel().await?).abandon(request)).await
+    }
 
-impl AgentError {
-    /// The reason of a refusal.
-    #[must_use]
-    pub const fn reason(&self) -> Option<Reason> {
-        match self {
-            Self::Refused { reason, .. } => Some(*reason),
-            Self::Unreachable { .. } | Self::Start { .. } | Self::ForeignSocket { .. } => None,
+    /// A connection; starts an agent if none runs and none was named.
+    ///
+    /// # Errors
+    /// [`AgentError`]
+    pub async fn link(&mut self) -> Result<Link, AgentError> {
+        self.linked(IfAbsent::Start).await
+    }
+
+    /// A connection to an agent that runs already.
+    ///
+    /// # Errors
+    /// [`AgentError::Unreachable`] if there is none.
+    pub async fn running(&mut self) -> Result<Link, AgentError> {
+        self.linked(IfAbsent::Fail).await
+    }
+
+    /// Where the agent listens, or would.
+    ///
+    /// # Errors
+    /// [`AgentError::Setting`]
+    pub fn socket(&self) -> Result<PathBuf, AgentError> {
+        match &self.address {
+            Address::Named(socket) => Ok(socket.clone()),
+            Address::Own => Ok(self.launch(None, None)?.socket),
         }
     }
 
-    /// A refusal's data, for example `next` of a version conflict.
-    #[must_use]
-    pub fn detail(&self, name: &str) -> Option<&str> {
-        match self {
-            Self::Refused { metadata, .. } => metadata.get(name).map(String::as_str),
-            Self::Unreachable { .. } | Self::Start { .. } | Self::ForeignSocket { .. } => None,
+    /// What this user's own agent is started with.
+    ///
+    /// # Errors
+    /// [`AgentError::Setting`]
+    pub fn launch(&self, config: Option<&Path>, idle_timeout_seconds: Option<u64>) -> Result<Launch, AgentError> {
+        let state_dir = socket::state_dir(&self.environment)?;
+        let directory = socket::directory(&self.environment, rustix::process::geteuid().as_raw());
+        let socket = directory.join(socket::file_name(&state_dir));
+        let config = config.map(|path| self.environment.absolute(path));
+        Ok(Launch { state_dir, socket, config, idle_timeout_seconds })
+    }
+
+    /// Starts an agent, or finds the one that another process starts at the same time.
+    ///
+    /// # Errors
+    /// [`AgentError::Start`]
+    pub async fn start(&mut self, launch: &Launch) -> Result<Link, AgentError> {
+        let started = start::start(launch, &self.environment).await;
+        let mut patience = RACE_TRIES;
+        loop {
+            match socket::connect(&launch.socket, Demand::Private).await? {
+                Found::Agent(link) => return Ok(self.link.insert(link).clone()),
+                Found::Nobody(_) if patience > 0 && start::has_winner(&launch.state_dir) => {
+                    patience = patience.saturating_sub(1);
+                    tokio::time::sleep(RACE_PAUSE).await;
+                }
+                Found::Nobody(error) => {
+                    started?;
+                    return Err(AgentError::Unreachable { socket: launch.socket.clone(), cause: error.to_string() });
+                }
+            }
         }
     }
 
-    /// What the person can do.
-    #[must_use]
-    pub fn remedy(&self) -> Option<String> {
-        None
+    async fn linked(&mut self, if_absent: IfAbsent) -> Result<Link, AgentError> {
+        if let Some(link) = &self.link {
+            return Ok(link.clone());
+        }
+        let (socket, demand) = (self.socket()?, self.demand());
+        match (socket::connect(&socket, demand).await?, &self.address, if_absent) {
+            (Found::Agent(link), _, _) => Ok(self.link.insert(link).clone()),
+            (Found::Nobody(_), Address::Own, IfAbsent::Start) => {
+                let launch = self.launch(None, Some(IDLE_SECONDS))?;
+                self.start(&launch).await
+            }
+            (Found::Nobody(error), Address::Named(_), _) | (Found::Nobody(error), Address::Own, IfAbsent::Fail) => {
+                Err(AgentError::Unreachable { socket, cause: error.to_string() })
+            }
+        }
     }
+
+    const fn demand(&self) -> Demand {
+        match self.address {
+            Address::Named(_) => Demand::Guarded,
+            Address::Own => Demand::Private,
+        }
+    }
+
+    async fn channel(&mut self) -> Result<Channel, AgentError> {
+        Ok(self.link().await?.channel)
+    }
+
+    /// Calls, unlocks what is locked, and calls again. What is still locked after it was unlocked ends it.
+    async fn unlocking<T>(
+        &mut self,
+        call: impl AsyncFn(&Channel) -> Result<T, AgentError>,
+    ) -> Result<T, AgentError> {
+        let channel = self.channel().await?;
+        let mut unlocked: Vec<Locked> = Vec::new();
+        loop {
+            let error = match call(&channel).await {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            match Locked::of(&error) {
+                Some(locked) if !unlocked.contains(&locked) => {
+                    unlock::unlock(&channel, &self.prompt, &self.trust_dir()?, &locked).await?;
+                    unlocked.push(locked);
+                }
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// The token on which new keys of a role are made.
+    async fn rule(&mut self, role: &str) -> Result<Option<String>, AgentError> {
+        let status = answered(agent_client(&self.channel().await?).status(v1::StatusRequest {})).await?;
+        Ok(status.generate.into_iter().find(|rule| rule.role == role).map(|rule| rule.token))
+    }
+
+    fn trust_dir(&self) -> Result<String, AgentError> {
+        let name = "the trust directory";
+        let unicode = self.trust_dir.to_str().map(str::to_owned);
+        unicode.ok_or_else(|| AgentError::Setting { name, wanted: "UTF-8", value: self.trust_dir.clone() })
+    }
+}
+
+fn warn_of(sentences: &[String]) {
+    for sentence in sentences {
+        tracing::warn!("{}", visible(sentence));
+    }
+}
+
+/// An answer within the time allowed.
+///
+/// # Errors
+/// [`AgentError`]
+pub async fn answered<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, AgentError> {
+    match tokio::time::timeout(REQUEST_TIMEOUT, call).await {
+        Ok(Ok(response)) => Ok(response.into_inner()),
+        Ok(Err(status)) => Err(status.into()),
+        Err(_) => Err(AgentError::TimedOut { seconds: REQUEST_TIMEOUT.as_secs() }),
+    }
+}
+
+macro_rules! clients {
+    ($($(#[$doc:meta])* $function:ident -> $client:ident,)+) => {
+        $($(#[$doc])*
+        #[must_use]
+        pub fn $function(channel: &Channel) -> $client<Channel> {
+            $client::new(channel.clone())
+                .max_decoding_message_size(MAX_MESSAGE_BYTES)
+                .max_encoding_message_size(MAX_MESSAGE_BYTES)
+        })+
+    };
+}
+
+clients! {
+    /// Service `Agent`.
+    agent_client -> AgentClient,
+    /// Service `Audit`.
+    audit_client -> AuditClient,
+    /// Service `Keys`.
+    keys_client -> KeysClient,
+    /// Service `Signing`.
+    signing_client -> SigningClient,
+    /// Service `Tokens`.
+    tokens_client -> TokensClient,
 }

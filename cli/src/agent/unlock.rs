@@ -1,1 +1,250 @@
 //! Passphrases and PINs for what is locked.
+//!
+//! A key file's passphrase may come from Notary's environment variables; a token's PIN is only asked for.
+
+use signet_proto::{Reason, v1};
+use tonic::transport::Channel;
+
+use super::{AgentError, answered, keys_client, tokens_client};
+use crate::{
+    log::visible,
+    prompt::{Passphrase, Prompt},
+};
+
+/// How often a person may try a PIN in one go, if the token allows it.
+const PIN_TRIES: u32 = 3;
+
+/// What a refusal `KEY_LOCKED` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Locked {
+    key_id: String,
+    role: String,
+    place: String,
+    token: Option<String>,
+}
+
+impl Locked {
+    /// What is locked, if that is what the error says.
+    #[must_use]
+    pub fn of(error: &AgentError) -> Option<Self> {
+        let detail = |name| error.detail(name).unwrap_or_default().to_owned();
+        (error.reason() == Some(Reason::KeyLocked)).then(|| Self {
+            key_id: detail("key_id"),
+            role: detail("role"),
+            place: detail("place"),
+            token: error.detail("token").map(str::to_owned),
+        })
+    }
+}
+
+/// Whether a wrong PIN may block a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastTry {
+    /// The last try is kept.
+    Keep,
+    /// The person said it may be spent.
+    Spend,
+}
+
+/// How a token is unlocked.
+#[derive(Clone, Copy)]
+pub struct TokenUnlock<'a> {
+    /// Label, serial number or PKCS#11 URI.
+    pub token: &'a str,
+    /// For this connection, or lasting.
+    pub scope: v1::UnlockScope,
+    /// Whether a wrong PIN may block it.
+    pub last_try: LastTry,
+}
+
+/// Unlocks what a refusal named, for this connection.
+///
+/// # Errors
+/// [`AgentError`]
+pub async fn unlock(channel: &Channel, prompt: &Prompt, trust_dir: &str, locked: &Locked) -> Result<(), AgentError> {
+    match &locked.token {
+        Some(token) => {
+            let how = TokenUnlock { token, scope: v1::UnlockScope::Connection, last_try: LastTry::Keep };
+            unlock_token_asking(channel, prompt, how).await
+        }
+        None => unlock_file(channel, prompt, trust_dir, locked).await,
+    }
+}
+
+async fn unlock_file(channel: &Channel, prompt: &Prompt, trust_dir: &str, locked: &Locked) -> Result<(), AgentError> {
+    let mut candidates = prompt.candidates(&locked.role, &locked.key_id);
+    loop {
+        let passphrase = candidates.another()?;
+        let request = v1::UnlockRequest {
+            what: Some(v1::unlock_request::What::Key(locked.key_id.clone())),
+            trust_dir: trust_dir.to_owned(),
+            secret: passphrase.expose().to_vec(),
+            scope: v1::UnlockScope::Connection.into(),
+            spend_last_try: false,
+        };
+        match answered(tokens_client(channel).unlock(request)).await {
+            Ok(_) => {
+                prompt.remember(&locked.role, &passphrase);
+                return Ok(());
+            }
+            Err(error) if error.reason() == Some(Reason::SecretIncorrect) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Unlocks a token with a PIN that a person types; stops before the last try.
+///
+/// # Errors
+/// [`AgentError`]
+pub async fn unlock_token_asking(channel: &Channel, prompt: &Prompt, how: TokenUnlock<'_>) -> Result<(), AgentError> {
+    let mut tried: u32 = 0;
+    loop {
+        let token = token(channel, how.token).await?;
+        let hint = judged(&token, how.last_try)?;
+        let pin = prompt.pin(&named(&token), hint)?;
+        tried = tried.saturating_add(1);
+        match unlock_token(channel, how, &pin).await {
+            Err(error) if error.reason() == Some(Reason::SecretIncorrect) && tried < PIN_TRIES => {
+                prompt.say("PIN incorrect. Please retry.\n")?;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Unlocks a token with this PIN.
+///
+/// # Errors
+/// [`AgentError`]
+pub async fn unlock_token(channel: &Channel, how: TokenUnlock<'_>, pin: &Passphrase) -> Result<(), AgentError> {
+    let request = v1::UnlockRequest {
+        what: Some(v1::unlock_request::What::Token(how.token.to_owned())),
+        trust_dir: String::new(),
+        secret: pin.expose().to_vec(),
+        scope: how.scope.into(),
+        spend_last_try: how.last_try == LastTry::Spend,
+    };
+    answered(tokens_client(channel).unlock(request)).await.map(drop)
+}
+
+/// Gives a key file its first passphrase.
+///
+/// # Errors
+/// [`AgentError`]
+pub async fn first_passphrase(
+    channel: &Channel,
+    prompt: &Prompt,
+    trust_dir: &str,
+    role: &str,
+    key: &v1::Key,
+) -> Result<v1::Key, AgentError> {
+    let passphrase = prompt.new_passphrase(role, &key.key_id)?;
+    let request = v1::ChangePassphraseRequest {
+        key: key.key_id.clone(),
+        trust_dir: trust_dir.to_owned(),
+        old_passphrase: Vec::new(),
+        new_passphrase: passphrase.expose().to_vec(),
+    };
+    let written = answered(keys_client(channel).change_passphrase(request)).await?;
+    written.key.ok_or_else(|| AgentError::Unexpected { what: "a changed passphrase without a key".to_owned() })
+}
+
+async fn token(channel: &Channel, name: &str) -> Result<v1::Token, AgentError> {
+    let listed = answered(tokens_client(channel).list(v1::ListTokensRequest {})).await?;
+    let is_meant = |token: &v1::Token| [&token.name, &token.label, &token.serial].into_iter().any(|text| text == name);
+    // One that the agent knows by another name is still unlocked by this one.
+    let unlisted = || v1::Token { name: name.to_owned(), present: true, ..v1::Token::default() };
+    Ok(listed.tokens.into_iter().find(is_meant).unwrap_or_else(unlisted))
+}
+
+/// What a prompt says of the tries, or why there is nothing to ask.
+fn judged(token: &v1::Token, last_try: LastTry) -> Result<&'static str, AgentError> {
+    let named = named(token);
+    if !token.present {
+        let trouble = if token.trouble.is_empty() { "it is not there" } else { &token.trouble };
+        return Err(AgentError::refused(Reason::TokenAbsent, format!("{named}: {trouble}"), &token.name));
+    }
+    match (token.tries(), last_try) {
+        (v1::TriesLeft::None, _) => {
+            Err(AgentError::refused(Reason::PinBlocked, format!("the user PIN of {named} is blocked"), &token.name))
+        }
+        (v1::TriesLeft::Last, LastTry::Keep) => Err(AgentError::refused(
+            Reason::LastPinTry,
+            format!("one more wrong PIN would block {named}, nothing was tried"),
+            &token.name,
+        )),
+        (v1::TriesLeft::Last, LastTry::Spend) => Ok(" (THE LAST TRY: a wrong PIN blocks it)"),
+        (v1::TriesLeft::Fewer, _) => Ok(" (a wrong PIN was tried before)"),
+        (v1::TriesLeft::All, _) => Ok(" (all tries left)"),
+        (v1::TriesLeft::Unknown, _) => Ok(""),
+    }
+}
+
+fn named(token: &v1::Token) -> String {
+    let label = if token.label.is_empty() { &token.name } else { &token.label };
+    let serial = if token.serial.is_empty() { String::new() } else { format!(", serial {}", token.serial) };
+    visible(&format!("token {label}{serial}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use signet_proto::{Reason, v1};
+
+    use super::{LastTry, Locked, judged, named};
+    use crate::agent::AgentError;
+
+    fn token(tries: v1::TriesLeft) -> v1::Token {
+        v1::Token {
+            name: "release".to_owned(),
+            label: "release".to_owned(),
+            serial: "4711".to_owned(),
+            present: true,
+            tries: tries.into(),
+            ..v1::Token::default()
+        }
+    }
+
+    #[test]
+    fn a_person_is_told_the_token_and_its_tries() {
+        assert_eq!(named(&token(v1::TriesLeft::All)), "token release, serial 4711");
+        for (tries, last_try, expected) in [
+            (v1::TriesLeft::Unknown, LastTry::Keep, Ok("")),
+            (v1::TriesLeft::All, LastTry::Keep, Ok(" (all tries left)")),
+            (v1::TriesLeft::Fewer, LastTry::Keep, Ok(" (a wrong PIN was tried before)")),
+            (v1::TriesLeft::Last, LastTry::Keep, Err(Reason::LastPinTry)),
+            (v1::TriesLeft::Last, LastTry::Spend, Ok(" (THE LAST TRY: a wrong PIN blocks it)")),
+            (v1::TriesLeft::None, LastTry::Keep, Err(Reason::PinBlocked)),
+            (v1::TriesLeft::None, LastTry::Spend, Err(Reason::PinBlocked)),
+        ] {
+            let judged = judged(&token(tries), last_try).map_err(|error| error.reason().unwrap());
+            assert_eq!(judged, expected, "{tries:?} {last_try:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_asked_for_the_pin_of_an_absent_token() {
+        let absent = v1::Token { present: false, ..token(v1::TriesLeft::All) };
+        let error = judged(&absent, LastTry::Keep).unwrap_err();
+        assert_eq!(error.reason(), Some(Reason::TokenAbsent));
+        assert_eq!(error.to_string(), "token release, serial 4711: it is not there");
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_locked() {
+        let metadata = |token: &str| {
+            let pairs = [("key_id", "ab"), ("role", "root"), ("place", "file:/k"), ("token", token)];
+            pairs.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        };
+        let refused = |reason, token| AgentError::Refused {
+            reason,
+            message: String::new(),
+            metadata: BTreeMap::from(metadata(token)),
+        };
+        assert_eq!(Locked::of(&refused(Reason::KeyLocked, "")).unwrap().token, None);
+        assert_eq!(Locked::of(&refused(Reason::KeyLocked, "t")).unwrap().token.as_deref(), Some("t"));
+        assert_eq!(Locked::of(&refused(Reason::Busy, "t")), None);
+    }
+}

@@ -1,12 +1,42 @@
 //! One file for each command: its arguments and its story.
 //!
-//! Each has `pub struct <Name>Args` (derives `clap::Args`) and `pub async fn run(context: &mut Context, args: <Name>Args) -> Result<(), CliError>`.
+//! Each has `pub struct <Name>Args` (derives `clap::Args`) and `pub async fn run(context: &mut Context, args: <Name>Args)`.
 
 pub mod add;
+pub mod agent;
+pub mod audit;
 pub mod init;
+pub mod key;
+pub mod ledger;
 pub mod list;
 pub mod lookup;
+mod names;
 pub mod publish;
 pub mod remove;
 pub mod status;
 pub mod verify;
+pub mod version;
+
+use crate::{args::Command, context::Context, exit::CliError};
+
+/// Runs a command.
+///
+/// # Errors
+/// [`CliError`]
+pub async fn run(context: &mut Context, command: Command) -> Result<(), CliError> {
+    match command {
+        Command::Init(args) => init::run(context, args).await,
+        Command::Add(args) => add::run(context, args).await,
+        Command::Remove(args) => remove::run(context, args).await,
+        Command::Status(args) => status::run(context, args).await,
+        Command::Publish(args) => publish::run(context, args).await,
+        Command::List(args) => list::run(context, args).await,
+        Command::Lookup(args) => lookup::run(context, args).await,
+        Command::Verify(args) => verify::run(context, args).await,
+        Command::Key(args) => key::run(context, args).await,
+        Command::Agent(args) => agent::run(context, args).await,
+        Command::Audit(args) => audit::run(context, args).await,
+        Command::Ledger(args) => ledger::run(context, args).await,
+        Command::Version => version::run(context),
+    }
+}

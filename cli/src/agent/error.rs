@@ -1,0 +1,283 @@
+//! Why the agent did not do it, and what the person can do about it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    path::PathBuf,
+};
+
+use signet_proto::{DOMAIN, Reason};
+use thiserror::Error;
+use tonic::Status;
+use tonic_types::StatusExt;
+
+use crate::prompt::PromptError;
+
+/// Why the agent did not do it.
+#[derive(Debug, Error)]
+pub enum AgentError {
+    /// The agent said no.
+    #[error("{message}")]
+    Refused {
+        /// Decide by this.
+        reason: Reason,
+        /// The agent's sentence.
+        message: String,
+        /// Data of the reason; see [`Reason`].
+        metadata: BTreeMap<String, String>,
+    },
+    /// Nobody answers at the socket.
+    #[error("no agent answers at {}: {cause}", socket.display())]
+    Unreachable {
+        /// Where it was looked for.
+        socket: PathBuf,
+        /// What the system says.
+        cause: String,
+    },
+    /// No agent could be started.
+    #[error("cannot start signet-agent: {cause}")]
+    Start {
+        /// What happened, with the agent's last words.
+        cause: String,
+    },
+    /// Somebody else's socket: nothing was sent.
+    #[error("will not talk to {}: {why}", socket.display())]
+    ForeignSocket {
+        /// The socket.
+        socket: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// It answers nothing.
+    #[error("signet-agent did not answer within {seconds} s")]
+    TimedOut {
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// An answer that this interface does not have: another version, or the connection broke.
+    #[error("signet-agent: {what}")]
+    Unexpected {
+        /// What came instead.
+        what: String,
+    },
+    /// A passphrase or PIN that nobody gave.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+    /// A path or variable that cannot be used.
+    #[error("{name} must be {wanted}: {}", value.display())]
+    Setting {
+        /// Variable or flag.
+        name: &'static str,
+        /// What it should be.
+        wanted: &'static str,
+        /// What it is.
+        value: PathBuf,
+    },
+}
+
+impl AgentError {
+    /// A refusal that needs no agent, because it is known what the agent would say.
+    pub(super) fn refused(reason: Reason, message: String, token: &str) -> Self {
+        Self::Refused { reason, message, metadata: BTreeMap::from([("token".to_owned(), token.to_owned())]) }
+    }
+
+    /// The reason of a refusal.
+    #[must_use]
+    pub const fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Refused { reason, .. } => Some(*reason),
+            Self::Unreachable { .. }
+            | Self::Start { .. }
+            | Self::ForeignSocket { .. }
+            | Self::TimedOut { .. }
+            | Self::Unexpected { .. }
+            | Self::Prompt(_)
+            | Self::Setting { .. } => None,
+        }
+    }
+
+    /// A refusal's data, for example `next` of a version conflict; nothing if it is empty.
+    #[must_use]
+    pub fn detail(&self, name: &str) -> Option<&str> {
+        match self {
+            Self::Refused { metadata, .. } => metadata.get(name).map(String::as_str).filter(|text| !text.is_empty()),
+            Self::Unreachable { .. }
+            | Self::Start { .. }
+            | Self::ForeignSocket { .. }
+            | Self::TimedOut { .. }
+            | Self::Unexpected { .. }
+            | Self::Prompt(_)
+            | Self::Setting { .. } => None,
+        }
+    }
+
+    /// What the person can do.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        match self {
+            Self::Refused { reason, .. } => self.remedy_of(*reason),
+            Self::Unreachable { .. } => {
+                Some("start one there, or leave out --agent and SIGNET_AGENT to use your own".to_owned())
+            }
+            Self::Start { .. } => Some("signet agent start --foreground shows what it does".to_owned()),
+            Self::ForeignSocket { .. } => {
+                Some("nothing was sent; find out who made it, and remove it or name another with --agent".to_owned())
+            }
+            Self::TimedOut { .. } => Some("look at signet agent status, and at agent.log beside its ledger".to_owned()),
+            Self::Unexpected { .. } => Some("repeat it; if it stays, compare the versions in signet agent status".to_owned()),
+            Self::Prompt(error) => error.remedy(),
+            Self::Setting { .. } => None,
+        }
+    }
+
+    fn remedy_of(&self, reason: Reason) -> Option<String> {
+        let detail = |name| self.detail(name).unwrap_or("?");
+        let text = match reason {
+            Reason::UnknownCaller => "run it as the user whose agent it is".to_owned(),
+            Reason::MalformedMetadata => match self.detail("path") {
+                Some(path) => format!("correct {path}"),
+                None => return None,
+            },
+            Reason::RequestTooLarge => {
+                format!("raise max_request_bytes ({}) in agent.toml and start the agent again", detail("limit_bytes"))
+            }
+            Reason::UnknownKey => "signet key list shows the keys, signet agent status the tokens".to_owned(),
+            Reason::UnsafePath => {
+                format!("make {} yours, and not writable for others", detail("path"))
+            }
+            Reason::CorruptKey => {
+                format!("restore {} from a backup, or take it out of the directory", detail("path"))
+            }
+            Reason::DeniedByPolicy => "ask who administers the agent".to_owned(),
+            Reason::ApprovalsMissing => {
+                format!("{} more must approve proposal {}, then repeat", detail("missing"), detail("proposal"))
+            }
+            Reason::VersionRollback => format!(
+                "version {} was signed before: check that -s names the right server, and that it was not restored from an old backup",
+                detail("last")
+            ),
+            Reason::VersionJump => format!(
+                "the last version is {}, the highest allowed {}: check that -s names the right server",
+                detail("last"),
+                detail("highest")
+            ),
+            Reason::VersionConflict => format!(
+                "publish what was signed, take version {}, or give up a root that never got out: signet ledger abandon GUN",
+                detail("next")
+            ),
+            Reason::EvidenceMissing => "show the whole chain of roots; the server must serve every <N>.root.json".to_owned(),
+            Reason::EvidenceRejected => {
+                "what the server serves does not verify: check -s, and the cache in the trust directory".to_owned()
+            }
+            Reason::KeyNotListed => "rotate the role to a key that you have, or use the one it lists".to_owned(),
+            Reason::NeedsAcknowledgement => format!("look at it, then repeat and accept: {}", detail("findings")),
+            Reason::KeyLocked => match self.detail("token") {
+                Some(token) => format!("signet agent unlock {token}"),
+                None => return None,
+            },
+            Reason::SecretIncorrect => match self.detail("tries") {
+                Some(tries) => format!("tries left: {tries}"),
+                None => return None,
+            },
+            Reason::LastPinTry => format!(
+                "if you are sure of the PIN: signet agent unlock {} --spend-last-try",
+                detail("token")
+            ),
+            Reason::PinBlocked => format!("unblock token {} with its SO PIN or PUK", detail("token")),
+            Reason::TokenAbsent => format!("insert token {} and repeat", detail("token")),
+            Reason::TokenFailed => "signet agent status shows the token's trouble".to_owned(),
+            Reason::NotSupported => "choose another algorithm, or another place: --file, --token NAME".to_owned(),
+            Reason::LedgerUnavailable => "look at the disk of the agent's state directory: signet agent status".to_owned(),
+            Reason::TouchTimeout => "repeat, and touch the token when it blinks".to_owned(),
+            Reason::Busy => "repeat in a moment".to_owned(),
+            Reason::Internal => match self.detail("request_id") {
+                Some(id) => format!("report it, with request {id} in agent.log"),
+                None => "report it, with the end of agent.log".to_owned(),
+            },
+        };
+        Some(text)
+    }
+}
+
+impl From<Status> for AgentError {
+    fn from(status: Status) -> Self {
+        let Some(info) = status.get_details_error_info().filter(|info| info.domain == DOMAIN) else {
+            return Self::Unexpected { what: Words(&status).to_string() };
+        };
+        match info.reason.parse() {
+            Ok(reason) => {
+                Self::Refused { reason, message: status.message().to_owned(), metadata: sorted(info.metadata) }
+            }
+            Err(unknown) => Self::Unexpected { what: format!("{} ({unknown})", status.message()) },
+        }
+    }
+}
+
+fn sorted(metadata: HashMap<String, String>) -> BTreeMap<String, String> {
+    metadata.into_iter().collect()
+}
+
+/// A status that is no refusal, in words.
+struct Words<'a>(&'a Status);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (code, message) = (self.0.code(), self.0.message());
+        if message.is_empty() { write!(f, "{code}") } else { write!(f, "{message} ({code:?})") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use signet_proto::{DOMAIN, Reason};
+    use tonic::{Code, Status};
+    use tonic_types::{ErrorDetails, StatusExt};
+
+    use super::AgentError;
+
+    fn refusal(domain: &str, reason: &str, metadata: &[(&str, &str)]) -> AgentError {
+        let metadata: HashMap<String, String> =
+            metadata.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let details = ErrorDetails::with_error_info(reason, domain, metadata);
+        AgentError::from(Status::with_error_details(Code::FailedPrecondition, "the agent's words", details))
+    }
+
+    #[test]
+    fn every_reason_arrives_with_its_data() {
+        for reason in Reason::ALL {
+            let error = refusal(DOMAIN, reason.as_str(), &[("token", "release"), ("next", "7"), ("path", "")]);
+            assert_eq!(error.reason(), Some(*reason));
+            assert_eq!(error.detail("next"), Some("7"));
+            assert_eq!(error.detail("path"), None);
+            assert_eq!(error.to_string(), "the agent's words");
+        }
+    }
+
+    #[test]
+    fn remedies_name_the_thing() {
+        for (reason, metadata, fragment) in [
+            (Reason::VersionConflict, ("next", "8"), "take version 8"),
+            (Reason::LastPinTry, ("token", "release"), "signet agent unlock release --spend-last-try"),
+            (Reason::TokenAbsent, ("token", "release"), "insert token release"),
+            (Reason::RequestTooLarge, ("limit_bytes", "1024"), "max_request_bytes (1024)"),
+            (Reason::NeedsAcknowledgement, ("findings", "new-collection"), "new-collection"),
+            (Reason::CorruptKey, ("path", "/a/b.key"), "restore /a/b.key"),
+        ] {
+            let remedy = refusal(DOMAIN, reason.as_str(), &[metadata]).remedy().unwrap();
+            assert!(remedy.contains(fragment), "{reason}: {remedy}");
+        }
+    }
+
+    #[test]
+    fn a_stranger_s_answer_is_no_refusal() {
+        for (domain, reason) in [("elsewhere", "BUSY"), (DOMAIN, "NOT_INVENTED_YET")] {
+            let error = refusal(domain, reason, &[]);
+            assert_eq!(error.reason(), None, "{domain} {reason}");
+            assert!(error.to_string().contains("the agent's words"));
+        }
+        let bare = AgentError::from(Status::unimplemented("unknown service"));
+        assert_eq!(bare.to_string(), "signet-agent: unknown service (Unimplemented)");
+    }
+}
