@@ -2,7 +2,7 @@
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA256_ASN1, ECDSA_P521_SHA256_ASN1, ParsedPublicKey};
 use der::asn1::{ObjectIdentifier, UintRef};
-use der::{Decode, Encode, Reader, SliceReader};
+use der::{Decode, Reader, SliceReader};
 use spki::SubjectPublicKeyInfoRef;
 
 use super::{Algorithm, KeyError};
@@ -21,11 +21,10 @@ pub(super) const RSA_BITS: std::ops::RangeInclusive<u32> = 2048..=8192;
 pub(super) const ED25519_HEAD: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// The algorithm of a `SubjectPublicKeyInfo` that is sound: strict DER, a point on its curve, a modulus of an allowed size.
+///
+/// One key has one such encoding, so that two names are two keys.
 pub(super) fn algorithm_of(spki: &[u8]) -> Result<Algorithm, KeyError> {
     let info = SubjectPublicKeyInfoRef::from_der(spki).map_err(|_| KeyError::Encoding)?;
-    if info.to_der().map_err(|_| KeyError::Encoding)? != spki {
-        return Err(KeyError::Encoding);
-    }
     let key = info.subject_public_key.as_bytes().ok_or(KeyError::Encoding)?;
     match info.algorithm.oid {
         EC_PUBLIC_KEY => {

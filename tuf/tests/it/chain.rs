@@ -150,6 +150,13 @@ fn a_common_name_may_end_in_a_star() {
 }
 
 #[test]
+fn the_last_of_several_common_names_counts() {
+    let certificate = fixture::text("certificates/two-names.crt");
+    assert!(counts(&gun(), &certificate));
+    assert!(!counts(&"another".parse().unwrap(), &certificate));
+}
+
+#[test]
 fn a_bundle_is_one_leaf_and_then_authorities() {
     let [leaf, ca, sha1] = ["leaf", "ca", "sha1"].map(|name| fixture::text(&format!("certificates/{name}.crt")));
     let backwards = {

@@ -130,6 +130,8 @@ fn only_the_methods_of_a_key_are_taken() {
         assert!(signer.key.verify(own[0], b"message", &signature[1..]).is_err());
         assert!(signer.key.verify(own[0], b"message", &[&[0], signature.as_slice()].concat()).is_err());
         assert!(signer.key.verify(own[0], b"message", &[]).is_err());
+        let (r, s) = signature.split_at(size / 2);
+        assert!(signer.key.verify(own[0], b"message", &[r, &[0], s].concat()).is_err());
     }
 }
 
@@ -157,8 +159,24 @@ fn keys_that_no_dialect_takes_are_refused() {
     let spki = p256.spki().to_vec();
     let mut off_curve = spki.clone();
     *off_curve.last_mut().unwrap() ^= 1;
-    let mut compressed = spki.clone();
-    compressed[26] = 2;
+    // the same point in 33 bytes: SEQUENCE, algorithm, BIT STRING
+    let mut compressed = [&[0x30, 0x39], &spki[2..23], &[0x03, 0x22, 0x00], &[0x02], &spki[27..59]].concat();
+    compressed[26] |= spki[90] & 1;
+    let long_form = [&[0x30, 0x81], &spki[1..]].concat();
+    let not_null = {
+        let mut spki = rsa.spki().to_vec();
+        let start = spki.windows(2).position(|pair| pair == [0x05, 0x00]).unwrap();
+        spki[start] = 0x04;
+        spki
+    };
+    let without_null = {
+        let whole = rsa.spki();
+        let start = whole.windows(2).position(|pair| pair == [0x05, 0x00]).unwrap();
+        let mut spki = [&whole[..start], &whole[start + 2..]].concat();
+        spki[3] -= 2;
+        spki[5] -= 2;
+        spki
+    };
     let mut p224 = spki.clone();
     p224[22] = 9;
     let mismatch = |key_type, algorithm| Err(KeyError::Mismatch { key_type, algorithm });
@@ -168,6 +186,9 @@ fn keys_that_no_dialect_takes_are_refused() {
         (KeyType::Ecdsa, off_curve, Err(KeyError::Encoding)),
         (KeyType::Ecdsa, compressed, Err(KeyError::Encoding)),
         (KeyType::Ecdsa, p224, Err(KeyError::Unsupported)),
+        (KeyType::Ecdsa, long_form, Err(KeyError::Encoding)),
+        (KeyType::Rsa, without_null, Err(KeyError::Encoding)),
+        (KeyType::Rsa, not_null, Err(KeyError::Encoding)),
         (KeyType::Ecdsa, rsa.spki().to_vec(), mismatch(KeyType::Ecdsa, Algorithm::Rsa(2048))),
         (KeyType::Rsa, spki.clone(), mismatch(KeyType::Rsa, Algorithm::EcdsaP256)),
         (KeyType::Ed25519, vec![1; 31], Err(KeyError::Encoding)),
