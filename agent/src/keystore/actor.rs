@@ -1,5 +1,6 @@
 //! One keystore: a configured token, the thread that owns it and the threads that sign on it.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -27,20 +28,23 @@ pub(super) struct Keystore {
     jobs: Jobs<Job>,
 }
 
+/// Every thread of every keystore holds a sender while it runs.
+pub(super) type Running = SyncSender<Infallible>;
+
 impl Keystore {
-    pub(super) fn start<T: Token>(config: &TokenConfig, token: T) -> Result<Self, StartError> {
+    pub(super) fn start<T: Token>(config: &TokenConfig, token: T, running: &Running) -> Result<Self, StartError> {
         let name = config.name();
         let board = Board::new(name);
         let refused = Refused::new().ok_or_else(|| StartError::Thread(std::io::Error::other("no random numbers")))?;
         let (sender, inbox) = sync_channel(QUEUE);
         let owner = Owner::new(token.clone(), board.clone(), config.pin_file.clone(), refused);
-        thread(&format!("token-{name}"), move || owner.run(&inbox))?;
+        thread(&format!("token-{name}"), running, move || owner.run(&inbox))?;
 
         let jobs = Jobs::new();
         for number in 1..=config.sessions {
             let signer = Signer::new(token.clone(), board.clone(), sender.clone());
             let taker = jobs.taker();
-            thread(&format!("session-{number}-{name}"), move || signer.run(&taker))?;
+            thread(&format!("session-{number}-{name}"), running, move || signer.run(&taker))?;
         }
         Ok(Self { board, module: config.module.clone(), roles: config.roles.clone(), owner: sender, jobs })
     }
@@ -74,7 +78,12 @@ impl Keystore {
         .await
     }
 
-    pub(super) async fn unlock(&self, pin: Secret, scope: Scope, last_try: LastTry) -> Result<Vec<Place>, KeystoreError> {
+    pub(super) async fn unlock(
+        &self,
+        pin: Secret,
+        scope: Scope,
+        last_try: LastTry,
+    ) -> Result<Vec<Place>, KeystoreError> {
         ask(&self.owner, self.name(), |reply| Command::Unlock { pin, scope, last_try, reply }).await
     }
 
@@ -117,7 +126,12 @@ impl Keystore {
     }
 }
 
-fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
-    let started = std::thread::Builder::new().name(name.to_owned()).spawn(body);
+/// Starts a thread of a keystore.
+pub(super) fn thread(name: &str, running: &Running, body: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
+    let running = running.clone();
+    let started = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        body();
+        drop(running);
+    });
     started.map(drop).map_err(StartError::Thread)
 }

@@ -74,7 +74,8 @@ impl Board {
 
     fn located_one(&self, state: &State, key: &KeyObject, place_state: PlaceState) -> Located {
         let (label, serial) = state.facts.as_ref().map_or(("", ""), |facts| (&facts.label, &facts.serial));
-        let place = Place::Token { token: self.name().to_owned(), uri: uri::of_key(label, serial, &key.label, &key.id) };
+        let place =
+            Place::Token { token: self.name().to_owned(), uri: uri::of_key(label, serial, &key.label, &key.id) };
         let (role, gun) = role_and_gun(key);
         let info = KeyInfo {
             name: Some(key.public.name()),

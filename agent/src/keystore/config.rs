@@ -33,9 +33,7 @@ impl TokenConfig {
     pub fn name(&self) -> &str {
         match &self.select {
             TokenSelector::Label(text) | TokenSelector::Serial(text) => text,
-            TokenSelector::Uri(uri) => {
-                uri.token.as_deref().or(uri.serial.as_deref()).unwrap_or_else(|| uri.as_str())
-            }
+            TokenSelector::Uri(uri) => uri.token.as_deref().or(uri.serial.as_deref()).unwrap_or_else(|| uri.as_str()),
         }
     }
 }

@@ -23,9 +23,11 @@ mod unlock;
 mod uri;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use signet_tuf::{Algorithm, Gun};
 
@@ -47,16 +49,35 @@ pub use uri::{Pkcs11Uri, UriError};
 /// The name of the file keystore in errors.
 const FILES: &str = "the file keystore";
 
-/// All keystores of the agent. Clones share them.
+/// How long the end of the last [`Keystores`] waits for a token that is busy.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// All keystores of the agent. Clones share them. When the last one is dropped, tokens are logged out and modules finalized;
+/// a process must not exit before, because modules do not survive their own exit handlers.
 #[derive(Debug, Clone)]
 pub struct Keystores {
     shared: Arc<Shared>,
 }
 
+/// The senders are dropped first, which ends the threads; then the farewell waits for them.
 #[derive(Debug)]
 struct Shared {
     tokens: Vec<Keystore>,
     files: SyncSender<FileRequest>,
+    _farewell: Farewell,
+}
+
+/// Nothing is ever sent: it disconnects when the last thread ends.
+#[derive(Debug)]
+struct Farewell(Mutex<Receiver<Infallible>>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        let running = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if running.recv_timeout(FAREWELL) == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!("a token is still busy, and is left as it is");
+        }
+    }
 }
 
 impl Keystores {
@@ -76,14 +97,17 @@ impl Keystores {
         }
         let modules: BTreeMap<_, _> = served.iter().map(|(path, count)| (path, Module::new(path, *count))).collect();
 
+        let (running, ended) = sync_channel(0);
         let mut keystores = Vec::with_capacity(tokens.len());
         for config in tokens {
             let path = modulepath::checked(&config.module)?;
             if let Some(module) = modules.get(&path) {
-                keystores.push(Keystore::start(config, Pkcs11Token::new(Arc::clone(module), config.select.clone()))?);
+                let token = Pkcs11Token::new(Arc::clone(module), config.select.clone());
+                keystores.push(Keystore::start(config, token, &running)?);
             }
         }
-        Ok(Self { shared: Arc::new(Shared { tokens: keystores, files: file::spawn()? }) })
+        let files = file::spawn(&running)?;
+        Ok(Self { shared: Arc::new(Shared { tokens: keystores, files, _farewell: Farewell(Mutex::new(ended)) }) })
     }
 
     /// Every key that is in reach: tokens in the order of the configuration, then the files of `dir`. Tokens are read anew.
@@ -109,14 +133,20 @@ impl Keystores {
     }
 
     /// The places of one key, tokens first, then the file. Answered from memory while tokens are healthy.
-    pub async fn locate(&self, key: &KeySelector, dir: Option<&TrustDir>, connection: &Arc<Connection>) -> Vec<Located> {
+    pub async fn locate(
+        &self,
+        key: &KeySelector,
+        dir: Option<&TrustDir>,
+        connection: &Arc<Connection>,
+    ) -> Vec<Located> {
         let mut places = Vec::new();
         for token in &self.shared.tokens {
             places.extend(token.located(connection).await.into_iter().filter(|located| key.matches(&located.info)));
         }
         if let Some(dir) = dir {
             let (key, dir, connection) = (*key, dir.clone(), Arc::clone(connection));
-            let found = ask(&self.shared.files, FILES, |reply| FileRequest::Locate { key, dir, connection, reply }).await;
+            let found =
+                ask(&self.shared.files, FILES, |reply| FileRequest::Locate { key, dir, connection, reply }).await;
             match found {
                 Ok(found) => places.extend(found),
                 Err(error) => tracing::warn!(%error, "the trust directory cannot be read"),
@@ -265,7 +295,8 @@ impl Keystores {
         connection: &Arc<Connection>,
     ) -> Result<KeyInfo, KeystoreError> {
         let (dir, key, connection) = (dir.clone(), key.to_owned(), Arc::clone(connection));
-        ask(&self.shared.files, FILES, |reply| FileRequest::SetPassphrase { dir, key, old, new, connection, reply }).await
+        ask(&self.shared.files, FILES, |reply| FileRequest::SetPassphrase { dir, key, old, new, connection, reply })
+            .await
     }
 
     fn token(&self, name: &str) -> Result<&Keystore, KeystoreError> {
@@ -283,6 +314,7 @@ fn writable(role: &str) -> Result<(), KeystoreError> {
     if (1..256).contains(&role.len()) && role.bytes().all(fits) {
         return Ok(());
     }
-    let what = "a role name that is empty, longer than 255 bytes, or has spaces, colons or other than ASCII letters in it";
+    let what =
+        "a role name that is empty, longer than 255 bytes, or has spaces, colons or other than ASCII letters in it";
     Err(KeystoreError::NotSupported { place: "a keystore".to_owned(), what: what.to_owned() })
 }

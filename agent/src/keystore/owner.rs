@@ -16,14 +16,31 @@ use crate::secret::Secret;
 /// What an owner is asked.
 pub(super) enum Command {
     /// Look whether the token is there.
-    Look { reply: Reply<()> },
+    Look {
+        reply: Reply<()>,
+    },
     /// Read its keys again.
-    Refresh { reply: Reply<()> },
-    Unlock { pin: Secret, scope: Scope, last_try: LastTry, reply: Reply<Vec<Place>> },
-    Lock { reply: Reply<()> },
+    Refresh {
+        reply: Reply<()>,
+    },
+    Unlock {
+        pin: Secret,
+        scope: Scope,
+        last_try: LastTry,
+        reply: Reply<Vec<Place>>,
+    },
+    Lock {
+        reply: Reply<()>,
+    },
     /// A session was lost: open what can be opened.
-    Heal { reply: std::sync::mpsc::SyncSender<Result<(), Fault>> },
-    Generate { algorithm: Algorithm, label: String, reply: Reply<KeyInfo> },
+    Heal {
+        reply: std::sync::mpsc::SyncSender<Result<(), Fault>>,
+    },
+    Generate {
+        algorithm: Algorithm,
+        label: String,
+        reply: Reply<KeyInfo>,
+    },
 }
 
 /// Owns a token and, while an unlock lives, the PIN that worked.
@@ -361,7 +378,10 @@ impl<T: Token> Owner<T> {
 
     fn generate(&mut self, algorithm: Algorithm, label: &str) -> Result<KeyInfo, KeystoreError> {
         self.ensure(Urgency::Asked).map_err(|fault| self.error(fault))?;
-        let made = self.token.open_session(Access::ReadWrite).and_then(|mut session| session.generate_key_pair(algorithm, label));
+        let made = self
+            .token
+            .open_session(Access::ReadWrite)
+            .and_then(|mut session| session.generate_key_pair(algorithm, label));
         let made: KeyObject = made.map_err(|fault| self.error(fault))?;
         self.read_keys().map_err(|fault| self.error(fault))?;
         Ok(self.board.info(&made))
@@ -390,7 +410,9 @@ pub(super) fn token_error(board: &Board, fault: Fault) -> KeystoreError {
         }
         Fault::PinBlocked => KeystoreError::PinBlocked { token },
         Fault::Unsupported(what) => KeystoreError::NotSupported { place: format!("token `{token}`"), what },
-        Fault::Lost { what, reached } | Fault::Refused { what, reached } => KeystoreError::Failed { token, what, reached },
+        Fault::Lost { what, reached } | Fault::Refused { what, reached } => {
+            KeystoreError::Failed { token, what, reached }
+        }
         other @ (Fault::AlreadyLoggedIn | Fault::NoKey | Fault::Corrupt(_) | Fault::Unsafe(_)) => {
             KeystoreError::Failed { token, what: other.describe(), reached: Reached::Nothing }
         }

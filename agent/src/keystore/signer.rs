@@ -140,7 +140,9 @@ fn locked(board: &Board, job: &Job) -> KeystoreError {
     let located = board.located(&job.connection).into_iter().find(|located| located.info.name == Some(job.key));
     let token = Some(board.name().to_owned());
     match located {
-        Some(Located { place, info, .. }) => KeystoreError::Locked { key: job.key.to_string(), place, token, role: info.role },
+        Some(Located { place, info, .. }) => {
+            KeystoreError::Locked { key: job.key.to_string(), place, token, role: info.role }
+        }
         None => KeystoreError::UnknownKey { key: job.key.to_string() },
     }
 }

@@ -74,8 +74,7 @@ impl TrustDir {
     }
 }
 
-const DIRECTORY: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// The path without a trailing slash, which would make the kernel follow a symbolic link.
 fn normal(path: &Path) -> Result<PathBuf, KeystoreError> {
@@ -128,7 +127,9 @@ pub(super) fn distrust(stat: &rustix::fs::Stat) -> Option<String> {
 fn not_a_directory(path: &Path, errno: Errno) -> KeystoreError {
     match errno {
         // O_DIRECTORY with O_NOFOLLOW answers ENOTDIR for a symbolic link, ELOOP on some kernels.
-        Errno::LOOP | Errno::NOTDIR => unsafe_path(path, "it is a symbolic link or not a directory: name the directory itself"),
+        Errno::LOOP | Errno::NOTDIR => {
+            unsafe_path(path, "it is a symbolic link or not a directory: name the directory itself")
+        }
         other => io_error(path, other),
     }
 }

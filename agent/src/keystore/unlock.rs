@@ -69,7 +69,8 @@ mod tests {
 
     #[test]
     fn an_unlock_ends_with_its_connection() {
-        let (mine, other) = (Arc::new(Connection::new(Principal::from_uid(1))), Arc::new(Connection::new(Principal::from_uid(1))));
+        let (mine, other) =
+            (Arc::new(Connection::new(Principal::from_uid(1))), Arc::new(Connection::new(Principal::from_uid(1))));
         let mut unlocks = Unlocks::default();
         unlocks.add(Scope::Connection(Arc::downgrade(&mine)));
         assert!(unlocks.admits(&mine));

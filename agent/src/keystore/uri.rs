@@ -133,7 +133,8 @@ mod tests {
 
     #[test]
     fn a_uri_selects_by_decoded_attributes() {
-        let uri: Pkcs11Uri = "pkcs11:token=My%20Token;serial=0a1b;manufacturer=SoftHSM%20project;model=SoftHSM%20v2".parse().unwrap();
+        let uri: Pkcs11Uri =
+            "pkcs11:token=My%20Token;serial=0a1b;manufacturer=SoftHSM%20project;model=SoftHSM%20v2".parse().unwrap();
         assert_eq!(uri.token.as_deref(), Some("My Token"));
         assert_eq!(uri.serial.as_deref(), Some("0a1b"));
         assert_eq!(uri.manufacturer.as_deref(), Some("SoftHSM project"));

@@ -118,8 +118,7 @@ pub(super) fn seal(key: &PrivateKey, passphrase: &Secret, role: Option<&str>, gu
         key_length: None,
         prf: Pbkdf2Prf::HmacWithSha1,
     };
-    let parameters =
-        pbes2::Parameters { kdf: Kdf::Pbkdf2(kdf), encryption: pbes2::EncryptionScheme::Aes256Cbc { iv } };
+    let parameters = pbes2::Parameters { kdf: Kdf::Pbkdf2(kdf), encryption: pbes2::EncryptionScheme::Aes256Cbc { iv } };
     let encrypted = parameters.encrypt(passphrase.expose(), key.pkcs8().as_slice()).ok()?;
     let info = EncryptedPrivateKeyInfoRef {
         encryption_algorithm: EncryptionScheme::Pbes2(parameters),

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io::{Read, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -13,8 +13,8 @@ use rustix::io::Errno;
 use signet_tuf::KeyId;
 
 use super::codec::{KeyFile, Sealing};
-use crate::keystore::trustdir::{self, DirId, TrustDir};
 use crate::keystore::KeystoreError;
+use crate::keystore::trustdir::{self, DirId, TrustDir};
 
 const SUFFIX: &str = ".key";
 /// A key of 8192 bits takes a tenth of this.

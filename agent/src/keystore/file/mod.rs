@@ -8,5 +8,3 @@ mod token;
 
 pub(in crate::keystore) use private::{ec_public, ed25519_public, rsa_public};
 pub(in crate::keystore) use store::{FileRequest, spawn};
-#[cfg(test)]
-pub(in crate::keystore) use token::FileToken;

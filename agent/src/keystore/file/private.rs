@@ -112,7 +112,10 @@ impl PrivateKey {
         let content = info.private_key.as_bytes();
         match info.algorithm.oid {
             EC_PUBLIC_KEY => {
-                let curve = info.algorithm.parameters_oid().map_err(|_| PrivateKeyError::Malformed("its curve is not named"))?;
+                let curve = info
+                    .algorithm
+                    .parameters_oid()
+                    .map_err(|_| PrivateKeyError::Malformed("its curve is not named"))?;
                 Self::ec(curve, content)
             }
             RSA => Self::rsa(content),
@@ -181,7 +184,8 @@ impl PrivateKey {
     }
 
     fn rsa(pkcs1: &[u8]) -> Result<Self, PrivateKeyError> {
-        const MALFORMED: PrivateKeyError = PrivateKeyError::Malformed("its RSA key is malformed, or shorter than 2048 bits");
+        const MALFORMED: PrivateKeyError =
+            PrivateKeyError::Malformed("its RSA key is malformed, or shorter than 2048 bits");
         let pair = RsaKeyPair::from_der(pkcs1).map_err(|_| MALFORMED)?;
         let public = pair.public_key();
         let public = rsa_public(
@@ -281,8 +285,14 @@ fn encode(
     let encoded = || -> der::Result<Vec<u8>> {
         let parameters = curve.map(AnyRef::from);
         let private_key = OctetStringRef::new(content)?;
-        Pkcs8 { version, algorithm: AlgorithmIdentifier { oid, parameters }, private_key, attributes: None, public_key: None }
-            .to_der()
+        Pkcs8 {
+            version,
+            algorithm: AlgorithmIdentifier { oid, parameters },
+            private_key,
+            attributes: None,
+            public_key: None,
+        }
+        .to_der()
     };
     encoded().map(Zeroizing::new).map_err(|_| PrivateKeyError::Malformed("it cannot be encoded"))
 }

@@ -12,6 +12,7 @@ use super::codec::{self, Sealing};
 use super::folder::{self, Existing, Folders, Outside};
 use super::token::{FileSession, FileToken};
 use crate::caller::Connection;
+use crate::keystore::actor::{Running, thread};
 use crate::keystore::queue::{QUEUE, Reply, SWEEP};
 use crate::keystore::token::{Access, Fault, KeyObject, Session, Token};
 use crate::keystore::trustdir::DirId;
@@ -24,8 +25,17 @@ use crate::secret::Secret;
 
 /// What the thread is asked.
 pub(in crate::keystore) enum FileRequest {
-    List { dir: TrustDir, connection: Arc<Connection>, reply: Reply<(Vec<Located>, Vec<String>)> },
-    Locate { key: KeySelector, dir: TrustDir, connection: Arc<Connection>, reply: Reply<Vec<Located>> },
+    List {
+        dir: TrustDir,
+        connection: Arc<Connection>,
+        reply: Reply<(Vec<Located>, Vec<String>)>,
+    },
+    Locate {
+        key: KeySelector,
+        dir: TrustDir,
+        connection: Arc<Connection>,
+        reply: Reply<Vec<Located>>,
+    },
     Sign {
         key: KeyName,
         scheme: Scheme,
@@ -35,8 +45,16 @@ pub(in crate::keystore) enum FileRequest {
         connection: Arc<Connection>,
         reply: Reply<Vec<u8>>,
     },
-    Unlock { dir: TrustDir, key: String, passphrase: Secret, scope: Scope, reply: Reply<Place> },
-    Lock { reply: Reply<()> },
+    Unlock {
+        dir: TrustDir,
+        key: String,
+        passphrase: Secret,
+        scope: Scope,
+        reply: Reply<Place>,
+    },
+    Lock {
+        reply: Reply<()>,
+    },
     Generate {
         dir: TrustDir,
         algorithm: Algorithm,
@@ -56,10 +74,9 @@ pub(in crate::keystore) enum FileRequest {
 }
 
 /// Starts the thread. It ends when the last sender is gone.
-pub(in crate::keystore) fn spawn() -> Result<SyncSender<FileRequest>, StartError> {
+pub(in crate::keystore) fn spawn(running: &Running) -> Result<SyncSender<FileRequest>, StartError> {
     let (sender, inbox) = sync_channel(QUEUE);
-    let thread = std::thread::Builder::new().name("keystore-files".to_owned());
-    thread.spawn(move || FileStore::default().run(&inbox)).map_err(StartError::Thread)?;
+    thread("key-files", running, move || FileStore::default().run(&inbox))?;
     Ok(sender)
 }
 
@@ -126,9 +143,14 @@ impl FileStore {
         self.open.retain(|_, open| open.unlocks.sweep());
     }
 
-    fn list(&mut self, dir: &TrustDir, connection: &Arc<Connection>) -> Result<(Vec<Located>, Vec<String>), KeystoreError> {
+    fn list(
+        &mut self,
+        dir: &TrustDir,
+        connection: &Arc<Connection>,
+    ) -> Result<(Vec<Located>, Vec<String>), KeystoreError> {
         let (mut outsides, warnings) = self.folders.read(dir)?;
-        let unwritten = self.open.iter().filter(|((id, _), open)| *id == dir.identity() && open.unlocks.admits(connection));
+        let unwritten =
+            self.open.iter().filter(|((id, _), open)| *id == dir.identity() && open.unlocks.admits(connection));
         outsides.extend(unwritten.filter_map(|(_, open)| open.unwritten.clone()));
         let located = outsides.iter().map(|outside| self.located(dir, outside, connection)).collect();
         Ok((located, warnings))
@@ -201,7 +223,8 @@ impl FileStore {
     /// Decrypts the file even if its key is open: only who knows the passphrase joins.
     fn log_in(&mut self, dir: &TrustDir, id: KeyId, passphrase: &Secret, scope: Scope) -> Result<(), KeystoreError> {
         let mut token = FileToken::of_key(dir, id);
-        let opened = token.open_session(Access::ReadOnly).and_then(|mut session| session.login(passphrase).map(|()| session));
+        let opened =
+            token.open_session(Access::ReadOnly).and_then(|mut session| session.login(passphrase).map(|()| session));
         let session = opened.map_err(|fault| failure(dir, id, fault))?;
         if let Some(key) = session.key() {
             self.seen.insert(id, key.public().clone());
@@ -217,7 +240,8 @@ impl FileStore {
         let (outsides, _) = self.folders.read(dir)?;
         let named = |id: &KeyId| self.seen.get(id).is_some_and(|public| public.name().to_string() == key);
         let written = outsides.iter().map(|outside| outside.id);
-        let unwritten = self.open.iter().filter(|((in_dir, _), open)| *in_dir == dir.identity() && open.unwritten.is_some());
+        let unwritten =
+            self.open.iter().filter(|((in_dir, _), open)| *in_dir == dir.identity() && open.unwritten.is_some());
         written
             .chain(unwritten.map(|((_, id), _)| *id))
             .find(|id| id.to_string() == key || named(id))
@@ -266,7 +290,10 @@ impl FileStore {
         let id = self.find(dir, key)?;
         let path = folder::path_of(dir, id);
         if new.is_empty() {
-            return Err(KeystoreError::NotSupported { place: path.display().to_string(), what: "an empty passphrase".to_owned() });
+            return Err(KeystoreError::NotSupported {
+                place: path.display().to_string(),
+                what: "an empty passphrase".to_owned(),
+            });
         }
         let unwritten = self.open.get(&(dir.identity(), id)).and_then(|open| open.unwritten.clone());
         let (outside, existing) = match unwritten {

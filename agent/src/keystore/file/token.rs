@@ -6,7 +6,7 @@ use super::codec::OpenError;
 use super::folder;
 use super::private::{PrivateKey, PrivateKeyError};
 use crate::keystore::token::{Access, Facts, Fault, KeyObject, Login, LoginState, Session, Token, Urgency};
-use crate::keystore::{KeystoreError, Reached, TrustDir, Tries};
+use crate::keystore::{KeystoreError, Reached, Tries, TrustDir};
 use crate::ledger::Scheme;
 use crate::secret::Secret;
 
@@ -116,10 +116,11 @@ impl Session for FileSession {
         if self.login_state()? == LoginState::LoggedOut {
             return Err(Fault::NotLoggedIn);
         }
-        let (private, _) = self.opened.as_ref().filter(|(private, _)| private.public().name() == key).ok_or(Fault::NoKey)?;
-        private
-            .sign(scheme, message)
-            .ok_or_else(|| Fault::Unsupported(format!("{scheme:?} with a key of type {}", private.public().algorithm())))
+        let (private, _) =
+            self.opened.as_ref().filter(|(private, _)| private.public().name() == key).ok_or(Fault::NoKey)?;
+        private.sign(scheme, message).ok_or_else(|| {
+            Fault::Unsupported(format!("{scheme:?} with a key of type {}", private.public().algorithm()))
+        })
     }
 
     fn generate_key_pair(&mut self, algorithm: Algorithm, label: &str) -> Result<KeyObject, Fault> {

@@ -25,6 +25,7 @@ const EXPONENT: &[u8] = &[1, 0, 1];
 /// What a private key object is recognised by.
 struct Private {
     handle: ObjectHandle,
+    key_type: KeyType,
     id: Vec<u8>,
 }
 
@@ -42,12 +43,15 @@ pub(super) fn keys(session: &RawSession) -> Result<Vec<KeyObject>, Fault> {
 }
 
 /// The private key that belongs to the public key of this name: they share CKA_ID.
-pub(super) fn private_key(session: &RawSession, key: KeyName) -> Result<ObjectHandle, Fault> {
+pub(super) fn private_key(session: &RawSession, key: KeyName) -> Result<(ObjectHandle, KeyType), Fault> {
     let private = private_keys(session)?;
-    let find = |id: &[u8]| private.iter().find(|private| private.id == id).map(|private| private.handle);
+    let find = |id: &[u8]| {
+        let found = private.iter().find(|private| private.id == id);
+        found.map(|private| (private.handle, private.key_type))
+    };
     // Keys that we made carry their name as CKA_ID.
-    if let Some(handle) = find(key.as_bytes()) {
-        return Ok(handle);
+    if let Some(found) = find(key.as_bytes()) {
+        return Ok(found);
     }
     let known = keys(session)?.into_iter().find(|known| known.public.name() == key);
     known.and_then(|known| find(&known.id)).ok_or(Fault::NoKey)
@@ -57,8 +61,10 @@ fn private_keys(session: &RawSession) -> Result<Vec<Private>, Fault> {
     let template = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Token(true)];
     let mut found = Vec::new();
     for handle in session.find_objects(&template).map_err(fault)? {
-        let id = Object::read(session, handle, &[AttributeType::Id])?.id;
-        found.push(Private { handle, id });
+        let object = Object::read(session, handle, &[AttributeType::Id, AttributeType::KeyType])?;
+        if let Some(key_type) = object.key_type {
+            found.push(Private { handle, key_type, id: object.id });
+        }
     }
     Ok(found)
 }
@@ -102,7 +108,8 @@ fn certified_keys(session: &RawSession) -> Result<Vec<KeyObject>, Fault> {
     let mut found = Vec::new();
     for handle in session.find_objects(&template).map_err(fault)? {
         let object = Object::read(session, handle, &[AttributeType::Id, AttributeType::Label, AttributeType::Value])?;
-        let certificate = signet_tuf::Certificate::from_der(&object.value).ok().filter(|certificate| !certificate.is_ca());
+        let certificate =
+            signet_tuf::Certificate::from_der(&object.value).ok().filter(|certificate| !certificate.is_ca());
         let public = certificate.and_then(|certificate| PublicKey::from_spki(certificate.spki()).ok());
         found.extend(public.map(|public| KeyObject { id: object.id, label: object.label, public }));
     }
@@ -216,7 +223,9 @@ type Recipe = (Mechanism<'static>, MechanismType, Vec<Vec<Attribute>>);
 
 /// The mechanism, and the templates to try one after another.
 fn recipe(algorithm: Algorithm) -> Result<Recipe, Fault> {
-    let curve = |oid: ObjectIdentifier| oid.to_der().map(Attribute::EcParams).map_err(|_| nonsense("a curve cannot be encoded"));
+    let curve = |oid: ObjectIdentifier| {
+        oid.to_der().map(Attribute::EcParams).map_err(|_| nonsense("a curve cannot be encoded"))
+    };
     let unsupported = || Fault::Unsupported(algorithm.to_string());
     Ok(match algorithm {
         Algorithm::EcdsaP256 => (Mechanism::EccKeyPairGen, MechanismType::ECC_KEY_PAIR_GEN, vec![vec![curve(P256)?]]),

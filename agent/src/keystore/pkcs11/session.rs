@@ -7,7 +7,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
 use cryptoki::mechanism::{Mechanism, MechanismType};
-use cryptoki::object::ObjectHandle;
+use cryptoki::object::{KeyType, ObjectHandle};
 use cryptoki::session::{Session as RawSession, SessionState, UserType};
 use cryptoki::types::RawAuthPin;
 use signet_tuf::{Algorithm, KeyName};
@@ -26,7 +26,7 @@ pub(in crate::keystore) struct Pkcs11Session {
     generation: Generation,
     raw: Option<RawSession>,
     mechanisms: Vec<MechanismType>,
-    handles: HashMap<KeyName, ObjectHandle>,
+    handles: HashMap<KeyName, (ObjectHandle, KeyType)>,
 }
 
 impl Pkcs11Session {
@@ -60,7 +60,9 @@ impl Pkcs11Session {
             Scheme::RsaPssSha256 if has(MechanismType::SHA256_RSA_PKCS_PSS) => {
                 Ok((Mechanism::Sha256RsaPkcsPss(pss), Input::Message))
             }
-            Scheme::RsaPkcs1Sha256 if has(MechanismType::SHA256_RSA_PKCS) => Ok((Mechanism::Sha256RsaPkcs, Input::Message)),
+            Scheme::RsaPkcs1Sha256 if has(MechanismType::SHA256_RSA_PKCS) => {
+                Ok((Mechanism::Sha256RsaPkcs, Input::Message))
+            }
             Scheme::Ed25519 if has(MechanismType::EDDSA) => {
                 Ok((Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Pure)), Input::Message))
             }
@@ -70,13 +72,21 @@ impl Pkcs11Session {
         }
     }
 
-    fn private_key(&mut self, key: KeyName) -> Result<ObjectHandle, Fault> {
-        if let Some(handle) = self.handles.get(&key) {
-            return Ok(*handle);
+    fn private_key(&mut self, key: KeyName) -> Result<(ObjectHandle, KeyType), Fault> {
+        if let Some(found) = self.handles.get(&key) {
+            return Ok(*found);
         }
-        let handle = self.call(|raw| objects::private_key(raw, key))?;
-        self.handles.insert(key, handle);
-        Ok(handle)
+        let found = self.call(|raw| objects::private_key(raw, key))?;
+        self.handles.insert(key, found);
+        Ok(found)
+    }
+}
+
+fn key_type_of(scheme: Scheme) -> KeyType {
+    match scheme {
+        Scheme::EcdsaSha256 => KeyType::EC,
+        Scheme::RsaPssSha256 | Scheme::RsaPkcs1Sha256 => KeyType::RSA,
+        Scheme::Ed25519 => KeyType::EC_EDWARDS,
     }
 }
 
@@ -112,7 +122,11 @@ impl Session for Pkcs11Session {
 
     fn sign(&mut self, key: KeyName, scheme: Scheme, message: &[u8]) -> Result<Vec<u8>, Fault> {
         let (mechanism, input) = self.mechanism(scheme)?;
-        let handle = self.private_key(key)?;
+        let (handle, key_type) = self.private_key(key)?;
+        // Not left to the module: SoftHSM 2.6 crashes in C_SignInit when an EC key meets an RSA mechanism.
+        if key_type != key_type_of(scheme) {
+            return Err(Fault::Unsupported(format!("the scheme {scheme:?} with a key of type {key_type}")));
+        }
         self.call(|raw| {
             let signed = match input {
                 Input::Digest => raw.sign(&mechanism, handle, digest(&SHA256, message).as_ref()),
