@@ -112,12 +112,12 @@ pub enum PromptError {
     #[error("cannot read the answer: {0}")]
     Io(#[from] io::Error),
     /// A passphrase is wanted and there is nobody to ask.
-    #[error("no passphrase for the {role} key{}: standard input is no terminal", with_id(key_id))]
+    #[error("no passphrase for {key}: standard input is no terminal")]
     NoPassphrase {
-        /// The key's role.
-        role: String,
-        /// The key's ID, hex.
-        key_id: String,
+        /// The key, for people.
+        key: String,
+        /// What could have said it.
+        variable: Option<&'static str>,
     },
     /// A PIN is wanted and there is nobody to ask.
     #[error("no PIN for {token}: standard input is no terminal")]
@@ -127,7 +127,12 @@ pub enum PromptError {
     },
     /// Every try was wrong. Notary's words.
     #[error("password invalid, operation has failed.")]
-    Exhausted,
+    Exhausted {
+        /// The key, for people.
+        key: String,
+        /// What said the wrong one, if nobody was asked.
+        variable: Option<&'static str>,
+    },
     /// No acceptable new passphrase. Notary's words.
     #[error("maximum number of passphrase attempts exceeded")]
     TooManyAttempts,
@@ -138,18 +143,19 @@ impl PromptError {
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         match self {
-            Self::NoPassphrase { role, .. } => Some(match variable(role) {
-                Some(name) => format!("run it in a terminal, or set {name}"),
-                None => "run it in a terminal".to_owned(),
-            }),
+            Self::NoPassphrase { variable: Some(name), .. } => Some(format!("run it in a terminal, or set {name}")),
+            Self::NoPassphrase { variable: None, .. } => Some("run it in a terminal".to_owned()),
+            Self::Exhausted { key, variable: Some(name) } => Some(format!("{name} is not the passphrase of {key}")),
+            Self::Exhausted { key, variable: None } => Some(format!("the passphrase of {key} is another one")),
             Self::NoPin { .. } => {
                 Some("run it in a terminal, or unlock the token first: signet agent unlock --pin-file FILE".to_owned())
             }
-            Self::Io(_) | Self::Exhausted | Self::TooManyAttempts => None,
+            Self::Io(_) | Self::TooManyAttempts => None,
         }
     }
 }
 
+/// The variable that serves a role.
 fn variable(role: &str) -> Option<&'static str> {
     match role {
         "root" => Some("NOTARY_ROOT_PASSPHRASE"),
@@ -241,7 +247,8 @@ impl Prompt {
             return Ok(passphrase.clone());
         }
         if !state.person.is_there() {
-            return Err(PromptError::NoPassphrase { role: format!("new {role}"), key_id: key_id.to_owned() });
+            let key = format!("the new {role} key{}", with_id(key_id));
+            return Err(PromptError::NoPassphrase { key, variable: variable(role) });
         }
         if role == "root" {
             state.person.show(ROOT_WARNING)?;
@@ -323,9 +330,12 @@ impl Candidates {
                         return Ok(passphrase.clone());
                     }
                 }
-                Stage::Person { tried: TRIES.. } | Stage::Over => return Err(PromptError::Exhausted),
+                Stage::Over => return Err(PromptError::Exhausted { key: self.key(), variable: variable(&self.role) }),
+                Stage::Person { tried: TRIES.. } => {
+                    return Err(PromptError::Exhausted { key: self.key(), variable: None });
+                }
                 Stage::Person { .. } if !state.person.is_there() => {
-                    return Err(PromptError::NoPassphrase { role: self.role.clone(), key_id: self.key_id.clone() });
+                    return Err(PromptError::NoPassphrase { key: self.key(), variable: variable(&self.role) });
                 }
                 Stage::Person { tried } => {
                     self.next = Stage::Person { tried: tried.saturating_add(1) };
@@ -337,6 +347,10 @@ impl Candidates {
                 }
             }
         }
+    }
+
+    fn key(&self) -> String {
+        format!("the {} key{}", self.role, with_id(&self.key_id))
     }
 }
 
@@ -483,6 +497,8 @@ mod tests {
         assert_eq!(text(&candidates.another().unwrap()), "wrong");
         let error = candidates.another().unwrap_err();
         assert_eq!(error.to_string(), "password invalid, operation has failed.");
+        let remedy = "NOTARY_ROOT_PASSPHRASE is not the passphrase of the root key with ID 0123456";
+        assert_eq!(error.remedy().as_deref(), Some(remedy));
         assert_eq!(prompt.shown(), "");
     }
 
@@ -492,7 +508,7 @@ mod tests {
         let mut candidates = prompt.candidates("targets", ID);
         let tried: Vec<String> = (0..4).map(|_| text(&candidates.another().unwrap()).to_owned()).collect();
         assert_eq!(tried, ["a", "b", "c", "d"]);
-        assert!(matches!(candidates.another(), Err(PromptError::Exhausted)));
+        assert!(matches!(candidates.another(), Err(PromptError::Exhausted { .. })));
         let question = "Enter passphrase for targets key with ID 0123456: \n";
         let again = format!("Passphrase incorrect. Please retry.\n{question}");
         assert_eq!(prompt.shown(), format!("{question}{again}{again}{again}"));
@@ -572,6 +588,16 @@ mod tests {
             assert!(error.to_string().contains("with ID 0123456"), "{error}");
             assert!(error.remedy().unwrap().contains(variable), "{error}");
         }
+    }
+
+    #[test]
+    fn nobody_to_ask_for_a_new_key_names_the_variable() {
+        let error = Prompt::scripted(EnvSecrets::default(), &[]).new_passphrase("root", ID).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "no passphrase for the new root key with ID 0123456: standard input is no terminal"
+        );
+        assert!(error.remedy().unwrap().contains("NOTARY_ROOT_PASSPHRASE"));
     }
 
     #[test]

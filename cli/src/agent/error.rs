@@ -26,7 +26,13 @@ pub enum AgentError {
         /// Data of the reason; see [`Reason`].
         metadata: BTreeMap<String, String>,
     },
-    /// Nobody answers at the socket.
+    /// This user has no agent now.
+    #[error("no signet-agent runs for this user and state directory ({})", socket.display())]
+    NotRunning {
+        /// Where it would listen.
+        socket: PathBuf,
+    },
+    /// Nobody answers at a socket that was named, or the one who listens does not take connections.
     #[error("no agent answers at {}: {cause}", socket.display())]
     Unreachable {
         /// Where it was looked for.
@@ -86,7 +92,8 @@ impl AgentError {
     pub const fn reason(&self) -> Option<Reason> {
         match self {
             Self::Refused { reason, .. } => Some(*reason),
-            Self::Unreachable { .. }
+            Self::NotRunning { .. }
+            | Self::Unreachable { .. }
             | Self::Start { .. }
             | Self::ForeignSocket { .. }
             | Self::TimedOut { .. }
@@ -101,7 +108,8 @@ impl AgentError {
     pub fn detail(&self, name: &str) -> Option<&str> {
         match self {
             Self::Refused { metadata, .. } => metadata.get(name).map(String::as_str).filter(|text| !text.is_empty()),
-            Self::Unreachable { .. }
+            Self::NotRunning { .. }
+            | Self::Unreachable { .. }
             | Self::Start { .. }
             | Self::ForeignSocket { .. }
             | Self::TimedOut { .. }
@@ -116,6 +124,7 @@ impl AgentError {
     pub fn remedy(&self) -> Option<String> {
         match self {
             Self::Refused { reason, .. } => self.remedy_of(*reason),
+            Self::NotRunning { .. } => Some("signet agent start".to_owned()),
             Self::Unreachable { .. } => {
                 Some("start one there, or leave out --agent and SIGNET_AGENT to use your own".to_owned())
             }

@@ -220,7 +220,7 @@ impl Client {
     /// A connection to an agent that runs already.
     ///
     /// # Errors
-    /// [`AgentError::Unreachable`] if there is none.
+    /// [`AgentError::NotRunning`], [`AgentError::Unreachable`] if there is none.
     pub async fn running(&mut self) -> Result<Link, AgentError> {
         self.linked(IfAbsent::Fail).await
     }
@@ -281,7 +281,8 @@ impl Client {
                 let launch = self.launch(None, Some(IDLE_SECONDS))?;
                 self.start(&launch).await
             }
-            (Found::Nobody(error), Address::Named(_), _) | (Found::Nobody(error), Address::Own, IfAbsent::Fail) => {
+            (Found::Nobody(_), Address::Own, IfAbsent::Fail) => Err(AgentError::NotRunning { socket }),
+            (Found::Nobody(error), Address::Named(_), _) => {
                 Err(AgentError::Unreachable { socket, cause: error.to_string() })
             }
         }

@@ -134,7 +134,7 @@ pub async fn connect(socket: &Path, demand: Demand) -> Result<Found, AgentError>
     let foreign = |why| AgentError::ForeignSocket { socket: socket.to_owned(), why };
     let unreachable = |cause: String| AgentError::Unreachable { socket: socket.to_owned(), cause };
     if !check_directory(socket.parent().unwrap_or(Path::new("/")), uid, demand).map_err(foreign)? {
-        return Ok(Found::Nobody(io::ErrorKind::NotFound.into()));
+        return Ok(Found::Nobody(io::Error::from_raw_os_error(rustix::io::Errno::NOENT.raw_os_error())));
     }
     let stream = match timeout(CONNECT_TIMEOUT, UnixStream::connect(socket)).await {
         Ok(Ok(stream)) => stream,

@@ -35,6 +35,8 @@ use crate::{
 /// How long an agent may take to settle what is under way.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 const STOP_PAUSE: Duration = Duration::from_millis(20);
+/// Nothing to stop and nothing unlocked: not a failure.
+const NONE_RUNS: &str = "No signet-agent runs.";
 /// No PIN is longer.
 const MAX_PIN_BYTES: u64 = 4096;
 
@@ -115,7 +117,7 @@ async fn start_agent(context: &mut Context, args: &StartArgs) -> Result<(), CliE
     }
     match context.agent.running().await {
         Ok(link) => return context.out.line(&format!("signet-agent runs already{}", with_pid(&link))),
-        Err(AgentError::Unreachable { .. }) => {}
+        Err(AgentError::NotRunning { .. }) => {}
         Err(error) => return Err(error.into()),
     }
     if args.foreground {
@@ -233,7 +235,7 @@ async fn stop(context: &mut Context) -> Result<(), CliError> {
     let socket = context.agent.socket()?;
     let link = match context.agent.running().await {
         Ok(link) => link,
-        Err(AgentError::Unreachable { .. }) => return context.out.line("No signet-agent runs."),
+        Err(AgentError::NotRunning { .. }) => return context.out.line(NONE_RUNS),
         Err(error) => return Err(error.into()),
     };
     let status = answered(agent_client(&link.channel).status(v1::StatusRequest {})).await?;
@@ -306,7 +308,11 @@ fn pin_from(file: &Path) -> Result<Passphrase, CliError> {
 
 async fn lock(context: &mut Context, token: String) -> Result<(), CliError> {
     let said = if token.is_empty() { "Locked everything".to_owned() } else { format!("Locked token {token}") };
-    let link = context.agent.running().await?;
+    let link = match context.agent.running().await {
+        Ok(link) => link,
+        Err(AgentError::NotRunning { .. }) => return context.out.line(NONE_RUNS),
+        Err(error) => return Err(error.into()),
+    };
     answered(tokens_client(&link.channel).lock(v1::LockRequest { token })).await?;
     context.out.line(&said)
 }
