@@ -6,6 +6,7 @@ mod hands;
 
 use std::{path::PathBuf, sync::Arc};
 
+use signet_proto::Reason;
 use signet_tuf::{Digest, KeyId, Method};
 
 use crate::{
@@ -95,7 +96,9 @@ impl Signing {
     pub async fn sign(&self, connection: Arc<Connection>, request: Request) -> Result<Signed, SignError> {
         let mut refused = refused(&connection, &request);
         let result = self.tell(&connection, request, &mut refused).await;
-        if let Err(error) = &result {
+        if let Err(error) = &result
+            && !is_question(error.reason())
+        {
             refused.reason = error.reason().as_str();
             self.ledger.refuse(refused);
         }
@@ -212,6 +215,11 @@ impl Request {
         let documents = evidence.root_chain.iter().chain(&evidence.delegating).map(Vec::len);
         documents.chain([evidence.current.len(), self.signed.len()]).fold(0, usize::saturating_add)
     }
+}
+
+/// The caller is asked for something and comes back with it: no refusal, and no record.
+fn is_question(reason: Reason) -> bool {
+    matches!(reason, Reason::KeyLocked | Reason::EvidenceMissing)
 }
 
 fn refused(connection: &Connection, request: &Request) -> RefusedRequest {

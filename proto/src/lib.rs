@@ -3,6 +3,7 @@
 //! Owns the definitions and the reasons an agent gives; holds no logic.
 
 mod reason;
+mod secret;
 
 pub use reason::{DOMAIN, Reason, UnknownReason};
 

@@ -205,7 +205,9 @@ impl Judge<'_> {
             None => {
                 let how = if initialises(intent) { "initialised" } else { "adopted" };
                 events.push(Event::Collection { gun: intent.gun.clone(), root1: standing.root1, how });
-                notices.push(format!("collection {} {how} by this agent", intent.gun));
+                if how == "adopted" {
+                    notices.push(format!("collection {} is new to this agent and was adopted as shown", intent.gun));
+                }
                 self.batch.add_collection(&intent.gun, &standing.root1)?
             }
         };
