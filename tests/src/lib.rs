@@ -26,5 +26,5 @@ pub use process::{Background, Call, Finished};
 pub use record::Event;
 pub use softhsm::{MODULE as SOFTHSM_MODULE, SPY_MODULE, Softhsm};
 pub use stage::{PIN, Stage, token_table};
-pub use terminal::on_terminal;
+pub use terminal::Terminal;
 pub use wait::wait_until;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::{Pid, Signal};
 
-use crate::wait_until;
+use crate::{Terminal, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -154,6 +154,15 @@ impl Call {
         Ok(elapsed)
     }
 
+    /// Starts on a terminal of its own, at which a person sits.
+    pub fn on_terminal(&self) -> Result<Terminal> {
+        let mut call = self.clone();
+        // Its session's controlling terminal is what its standard input is.
+        call.args.splice(0..0, ["--ctty".into(), "--wait".into(), std::mem::take(&mut call.program)]);
+        call.program = "/usr/bin/setsid".into();
+        Terminal::open(&self.to_string(), call.command(), self.limit)
+    }
+
     /// Starts in the background; all output goes to `log`.
     pub fn background(&self, log: &Path) -> Result<Background> {
         let file = File::options().create(true).append(true).open(log)?;
@@ -167,7 +176,7 @@ impl Call {
         Ok(Background { child, name: self.to_string() })
     }
 
-    fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         // prctl(2) PR_SET_PDEATHSIG: even a story that is killed takes its processes with it.
         let mut command = Command::new("/usr/bin/setpriv");
         command
@@ -191,7 +200,7 @@ impl fmt::Display for Call {
 
 /// What a command left behind.
 pub struct Finished {
-    call: String,
+    pub(crate) call: String,
     /// The exit status; none if a signal ended it.
     pub code: Option<i32>,
     /// Standard output.
@@ -236,6 +245,10 @@ pub struct Background {
 }
 
 impl Background {
+    pub(crate) fn of(child: Child, name: &str) -> Self {
+        Self { child, name: name.to_owned() }
+    }
+
     /// The process ID.
     #[must_use]
     pub fn pid(&self) -> u32 {
@@ -271,13 +284,13 @@ impl Drop for Background {
 }
 
 /// Reads to the end on a thread of its own; what came so far can be had at any moment.
-struct Drain {
+pub(crate) struct Drain {
     bytes: Arc<Mutex<Vec<u8>>>,
     reader: JoinHandle<()>,
 }
 
 impl Drain {
-    fn new(stream: Option<impl Read + Send + 'static>) -> Self {
+    pub(crate) fn new(stream: Option<impl Read + Send + 'static>) -> Self {
         let bytes = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&bytes);
         let reader = std::thread::spawn(move || {
@@ -291,11 +304,11 @@ impl Drain {
         Self { bytes, reader }
     }
 
-    fn at_end(&self) -> bool {
+    pub(crate) fn at_end(&self) -> bool {
         self.reader.is_finished()
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
     }
 }

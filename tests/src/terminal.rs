@@ -1,13 +1,66 @@
-//! A person at a terminal, played by util-linux's script(1).
+//! A person at a terminal.
 
-use anyhow::Result;
+use std::fs::File;
+use std::io::Write;
+use std::process::Command;
+use std::time::Duration;
 
-use crate::{Call, Finished};
+use anyhow::{Context, Result, anyhow};
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+use rustix::termios::{LocalModes, tcgetattr};
 
-/// Runs `command` (a shell line) on a terminal of its own and types `lines` into it.
-///
-/// All that the terminal shows is in `stdout`.
-pub fn on_terminal(call: &Call, command: &str, lines: &[&str]) -> Result<Finished> {
-    let typed: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
-    call.clone().args(["--quiet", "--return", "--flush", "--command", command, "/dev/null"]).input(typed).finish()
+use crate::process::Drain;
+use crate::{Background, Finished, wait_until};
+
+/// A command on a terminal of its own; the person reads what is shown and types.
+pub struct Terminal {
+    call: String,
+    keyboard: File,
+    screen: Drain,
+    /// How much of the screen the person has answered already.
+    answered: usize,
+    process: Background,
+    limit: Duration,
+}
+
+impl Terminal {
+    pub(crate) fn open(call: &str, mut command: Command, limit: Duration) -> Result<Self> {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let person = openpt(flags)?;
+        grantpt(&person)?;
+        unlockpt(&person)?;
+        let program = ioctl_tiocgptpeer(&person, flags)?;
+        command.stdin(program.try_clone()?).stdout(program.try_clone()?).stderr(program);
+        let child = command.spawn().with_context(|| format!("start {call}"))?;
+        // The program's side must be open nowhere else, or the screen would never end.
+        drop(command);
+        let keyboard = File::from(person);
+        let screen = Drain::new(Some(keyboard.try_clone()?));
+        let process = Background::of(child, call);
+        Ok(Self { call: call.to_owned(), keyboard, screen, answered: 0, process, limit })
+    }
+
+    /// Waits until `question` is shown and the terminal hides what is typed, then types `secret`.
+    pub fn answer_hidden(&mut self, question: &str, secret: &str) -> Result<()> {
+        let mut seen = None;
+        wait_until(&format!("{question:?} from {}", self.call), self.limit, || {
+            let screen = self.screen.text();
+            let rest = screen.get(self.answered..).unwrap_or_default();
+            seen = rest.find(question).map(|_| screen.len());
+            let hidden = tcgetattr(&self.keyboard).is_ok_and(|modes| !modes.local_modes.contains(LocalModes::ECHO));
+            (seen.is_some() && hidden) || self.process.exited().is_some()
+        })?;
+        self.answered = seen.with_context(|| format!("{question:?} was never shown:\n{}", self.screen.text()))?;
+        writeln!(self.keyboard, "{secret}").context("type")
+    }
+
+    /// Waits for the end; all that was shown is in `stdout`.
+    pub fn finish(mut self) -> Result<Finished> {
+        wait_until(&format!("the end of {}", self.call), self.limit, || {
+            self.process.exited().is_some() && self.screen.at_end()
+        })
+        .with_context(|| self.screen.text())?;
+        let status = self.process.exited().ok_or_else(|| anyhow!("{} has no status", self.call))?;
+        Ok(Finished { call: self.call, code: status.code(), stdout: self.screen.text(), stderr: String::new() })
+    }
 }

@@ -73,6 +73,18 @@ fn it_knows_nothing_of_the_environment_it_came_from() -> Result<()> {
 }
 
 #[test]
+fn an_agent_that_has_just_started_knows_its_token() -> Result<()> {
+    let stage = Stage::with_token()?;
+    stage.signet(["init", GUN])?.ok()?;
+    for round in 0..10 {
+        stage.signet(["agent", "stop"])?.ok()?;
+        let file = stage.home.write("file", format!("content {round}"))?;
+        stage.signet(["add", GUN, "first", "-p"])?.args([&file]).ok()?;
+    }
+    Ok(())
+}
+
+#[test]
 fn start_status_stop() -> Result<()> {
     let stage = Stage::with_files()?;
     stage.signet(["agent", "start"])?.ok()?;

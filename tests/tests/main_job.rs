@@ -60,7 +60,7 @@ fn a_locked_token_signs_nothing_and_loses_nothing() -> Result<()> {
 
     stage.signet(["agent", "lock"])?.ok()?;
     stage.signet(["add", GUN, "second"])?.args([&file]).ok()?;
-    stage.signet(["publish", GUN])?.refused()?.says(&["release", "locked"])?;
+    stage.signet(["publish", GUN])?.refused()?.says(&["release", "signet agent unlock"])?;
     assert_eq!(stage.server.version(GUN, "targets")?, before);
     stage.signet(["status", GUN])?.ok()?.says(&["second"])?;
 

@@ -1,7 +1,7 @@
 //! Wrong passphrases and PINs: said once, burning neither versions nor tries.
 
 use anyhow::Result;
-use signet_tests::{PIN, SOFTHSM_MODULE, SPY_MODULE, Stage, on_terminal, token_table};
+use signet_tests::{PIN, SOFTHSM_MODULE, SPY_MODULE, Stage, token_table};
 
 const GUN: &str = "example.com/acme/app";
 
@@ -53,12 +53,39 @@ fn an_unlock_ends_with_the_connection_that_made_it() -> Result<()> {
 fn the_pin_of_a_locked_token_is_asked_at_the_terminal() -> Result<()> {
     let stage = Stage::with_locked_token()?;
     let _agent = stage.home.start_agent()?;
-    let (url, ca, trust) = (stage.server.url(), stage.server.ca(), stage.home.trust());
-    let command = format!("signet -s {url} --tlscacert {} -d {} init {GUN}", ca.display(), trust.display());
-    let seen = on_terminal(&stage.home.call("/usr/bin/script"), &command, &[PIN])?;
+    let mut terminal = stage.signet(["init", GUN])?.on_terminal()?;
+    terminal.answer_hidden("release", PIN)?;
+    let seen = terminal.finish()?;
     assert_eq!(seen.code, Some(0), "{seen}");
     seen.says(&["release"])?.never_says(&[PIN])?;
     stage.signet(["key", "list"])?.ok()?.says(&["release"])?;
+    Ok(())
+}
+
+#[test]
+fn passphrases_of_new_keys_are_asked_at_the_terminal_as_notary_asks_them() -> Result<()> {
+    let stage = Stage::with_files()?;
+    let _agent = stage.home.start_agent()?;
+    let mut init = stage.signet(["init", GUN])?;
+    for role in ["ROOT", "TARGETS", "SNAPSHOT"] {
+        init = init.without_env(&format!("NOTARY_{role}_PASSPHRASE"));
+    }
+    let mut terminal = init.on_terminal()?;
+    for role in ["root", "targets", "snapshot"] {
+        let passphrase = format!("typed for {role}");
+        terminal.answer_hidden(&format!("Enter passphrase for new {role} key with ID "), &passphrase)?;
+        terminal.answer_hidden(&format!("Repeat passphrase for new {role} key with ID "), &passphrase)?;
+    }
+    let seen = terminal.finish()?;
+    assert_eq!(seen.code, Some(0), "{seen}");
+    seen.says(&["You are about to create a new root signing key passphrase."])?.never_says(&["typed for"])?;
+    // The real notary opens the files with what was typed.
+    let trust = stage.home.trust();
+    let mut publish = stage.notary(&trust, ["publish", GUN]);
+    for role in ["root", "targets", "snapshot"] {
+        publish = publish.env(&format!("NOTARY_{}_PASSPHRASE", role.to_uppercase()), format!("typed for {role}"));
+    }
+    publish.ok()?;
     Ok(())
 }
 

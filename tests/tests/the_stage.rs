@@ -1,9 +1,7 @@
 //! The stage itself: what the stories stand on is real.
 
 use anyhow::Result;
-use signet_tests::{
-    Authority, CLIENT_MODULE, Call, NotaryServer, P11KitServer, PIN, Softhsm, Stage, Validity, on_terminal,
-};
+use signet_tests::{Authority, CLIENT_MODULE, Call, NotaryServer, P11KitServer, PIN, Softhsm, Stage, Validity};
 
 const GUN: &str = "example.com/acme/stage";
 
@@ -51,10 +49,13 @@ fn a_foreign_authority_is_another_one() -> Result<()> {
 }
 
 #[test]
-fn a_person_types_on_a_terminal() -> Result<()> {
+fn a_person_types_at_a_terminal() -> Result<()> {
     let stage = Stage::with_files()?;
-    let command = "stty -echo; printf 'secret? '; read secret; test -t 0 && echo got-$secret";
-    let seen = on_terminal(&stage.home.call("/usr/bin/script"), command, &["hunter2"])?;
-    seen.says(&["secret? ", "got-hunter2"])?;
+    let command = "printf 'secret? '; stty -echo; read secret; stty echo; test -t 0 && echo got-$secret </dev/tty";
+    let mut terminal = stage.home.call("/bin/sh").args(["-c", command]).on_terminal()?;
+    terminal.answer_hidden("secret? ", "hunter2")?;
+    let seen = terminal.finish()?;
+    assert_eq!(seen.stdout.matches("hunter2").count(), 1, "{seen}");
+    seen.says(&["got-hunter2"])?;
     Ok(())
 }
