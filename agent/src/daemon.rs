@@ -15,7 +15,6 @@ use tokio::{
     sync::watch,
 };
 use tokio_util::task::TaskTracker;
-use tonic::transport::Server;
 
 use crate::{
     caller::Principal,
@@ -23,7 +22,7 @@ use crate::{
     config::{Config, ConfigError, FallbackConfig},
     keystore::{Keystores, StartError},
     ledger::{Ledger, Limits, OpenError, WriterEnded},
-    listen::{self, Activity},
+    listen::{self, Activity, ServeError},
     paths::{Environment, PathError, private_dir},
     rpc::{About, Services},
     sign::{Fallback, Signing},
@@ -77,8 +76,8 @@ pub enum DaemonError {
         source: io::Error,
     },
     /// The server failed.
-    #[error("the server failed: {0}")]
-    Serve(#[from] tonic::transport::Error),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
     /// The ledger's thread ended while the agent ran.
     #[error("the ledger's writer ended: the agent cannot record, so it ends")]
     WriterEnded,
@@ -141,12 +140,9 @@ async fn serve(
     }
     let bound = listen::bind(socket).map_err(io(format!("socket {}", socket.display())))?;
     let (activity, connections) = Activity::new();
-    let (incoming, name) = bound.incoming(activity);
     let (tasks, keystores) = (services.tasks.clone(), services.signing.keystores.clone());
     let (stop, mut stopped) = watch::channel(());
-    let server = Server::builder()
-        .add_routes(services.routes())
-        .serve_with_incoming_shutdown(incoming, async move { drop(stopped.changed().await) });
+    let server = bound.serve(services.routes(), activity, async move { drop(stopped.changed().await) });
     let mut server = std::pin::pin!(server);
     ready(socket).map_err(io("the ready message".to_owned()))?;
     tracing::info!(socket = %socket.display(), pid = std::process::id(), "ready");
@@ -160,7 +156,6 @@ async fn serve(
         () = idle(connections, &keystores, idle_timeout_seconds) => tracing::info!("idle, ending"),
     }
     // No new connection from here on; what is being signed is finished and recorded.
-    drop(name);
     drop(stop);
     tasks.close();
     if tokio::time::timeout(GRACE, async { tokio::join!(server, tasks.wait()).0 }).await.is_err() {

@@ -4,7 +4,14 @@ use std::sync::Arc;
 
 use signet_tuf::{Digest, Gun, KeyId, Metadata, NameError, ParseError, Role, Version, notary1};
 
-use crate::guard::Mark;
+/// One content of one version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// The version.
+    pub version: Version,
+    /// SHA-256 of `signed`.
+    pub digest: Digest,
+}
 
 /// A request to sign one version of one role, understood.
 #[derive(Debug, Clone)]

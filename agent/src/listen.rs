@@ -14,8 +14,11 @@ use tokio::{
     net::{UnixListener, UnixStream},
     sync::watch,
 };
-use tokio_stream::{Stream, wrappers::UnixListenerStream};
-use tonic::transport::server::Connected;
+use tokio_stream::{Stream, StreamExt, wrappers::UnixListenerStream};
+use tonic::{
+    service::Routes,
+    transport::{Server, server::Connected},
+};
 
 use crate::caller::{Connection, Principal};
 
@@ -69,25 +72,42 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// The connections that arrive, each with its peer's identity; one without is turned away.
-    pub fn incoming(self, activity: Activity) -> (impl Stream<Item = io::Result<Peer>>, SocketName) {
+    /// Serves until `stop` resolves; then no connection is taken any more and the open ones are finished.
+    ///
+    /// # Errors
+    /// [`ServeError`] if the transport fails.
+    pub async fn serve(self, routes: Routes, activity: Activity, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
         let Self { listener, path } = self;
-        let peers = tokio_stream::StreamExt::filter_map(UnixListenerStream::new(listener), move |accepted| {
-            match accepted.and_then(|stream| Peer::new(stream, &activity)) {
-                Ok(peer) => Some(Ok(peer)),
-                Err(error) => {
-                    tracing::warn!(%error, "a connection was turned away");
-                    None
-                }
-            }
-        });
-        (peers, SocketName(path))
+        let name = SocketName(path);
+        let stop = async move {
+            stop.await;
+            drop(name);
+        };
+        Ok(Server::builder().add_routes(routes).serve_with_incoming_shutdown(incoming(listener, activity), stop).await?)
     }
+}
+
+/// The transport failed.
+#[derive(Debug, thiserror::Error)]
+#[error("the server failed: {0}")]
+pub struct ServeError(#[from] tonic::transport::Error);
+
+/// The connections that arrive, each with its peer's identity; one without is turned away.
+fn incoming(listener: UnixListener, activity: Activity) -> impl Stream<Item = io::Result<Peer>> {
+    UnixListenerStream::new(listener).filter_map(move |accepted| {
+        match accepted.and_then(|stream| Peer::new(stream, &activity)) {
+            Ok(peer) => Some(Ok(peer)),
+            Err(error) => {
+                tracing::warn!(%error, "a connection was turned away");
+                None
+            }
+        }
+    })
 }
 
 /// Removes the socket's name at the end.
 #[derive(Debug)]
-pub struct SocketName(PathBuf);
+struct SocketName(PathBuf);
 
 impl Drop for SocketName {
     fn drop(&mut self) {
@@ -99,7 +119,7 @@ impl Drop for SocketName {
 
 /// A connection whose other end the kernel has identified (SO_PEERCRED).
 #[derive(Debug)]
-pub struct Peer {
+struct Peer {
     stream: UnixStream,
     connection: Arc<Connection>,
     _presence: Presence,

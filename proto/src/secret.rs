@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::v1::{ChangePassphraseRequest, ImportKeyRequest, UnlockRequest};
+use crate::v1::{ChangePassphraseRequest, ImportKeyRequest, UnlockRequest, unlock_request::What};
 
 macro_rules! hides {
     ($message:ty: $($shown:ident),+) => {
@@ -17,6 +17,15 @@ macro_rules! hides {
 hides!(ChangePassphraseRequest: key, trust_dir);
 hides!(ImportKeyRequest: role, gun);
 hides!(UnlockRequest: what, trust_dir, scope);
+
+impl fmt::Debug for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token(token) => write!(f, "token {token}"),
+            Self::Key(key) => write!(f, "key {key}"),
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -9,8 +9,8 @@ use signet_tuf::{
     verify::{self, VerifyError},
 };
 
-use super::{Mark, Refusal};
-use crate::intent::Intent;
+use super::Refusal;
+use crate::intent::{Intent, Mark};
 
 /// Wire documents as they came.
 #[derive(Debug, Clone, Default)]

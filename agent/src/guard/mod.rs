@@ -8,20 +8,11 @@ mod content;
 mod evidence;
 mod versions;
 
-use signet_tuf::{Digest, KeyId, Role, Version};
+use signet_tuf::{KeyId, Role, Version};
 
 pub use content::{ContentFault, check as check_content};
 pub use evidence::{EvidenceBytes, EvidenceFault, Listed, Shown, listed_keys, verify as verify_evidence};
 pub use versions::{Line, VersionFault, check as check_version, next_free};
-
-/// One content of one version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
-    /// The version.
-    pub version: Version,
-    /// SHA-256 of `signed`.
-    pub digest: Digest,
-}
 
 /// How a lawful request relates to what was signed before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 use signet_tuf::{Digest, Role, Version};
 
-use super::{Decision, Mark};
+use super::Decision;
+use crate::intent::Mark;
 
 /// Notary's server keeps versions as 32-bit integers, and a client that has seen a version refuses lower ones: a
 /// version near the top locks a collection for ever.

@@ -4,8 +4,8 @@ use signet_tuf::{Gun, KeyName, Metadata, Role, Version};
 
 use super::{LedgerError, Limits, Preview, Scheme};
 use crate::{
-    guard::{self, Decision, Finding, Line, Mark, Refusal, Shown},
-    intent::Intent,
+    guard::{self, Decision, Finding, Line, Refusal, Shown},
+    intent::{Intent, Mark},
     log::{Event, Subject},
     store::{Batch, BatchError, CollectionId, Origin},
 };

@@ -18,8 +18,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::{
     caller::Principal,
     clock::Clock,
-    guard::{Mark, Refusal, Shown},
-    intent::Intent,
+    guard::{Refusal, Shown},
+    intent::{Intent, Mark},
     log::{Event, Hash},
     policy::Denied,
     store::{Store, StoreError},

@@ -10,8 +10,8 @@ use time::{Duration, macros::datetime};
 use super::*;
 use crate::{
     clock::FixedClock,
-    guard::{Finding, Mark, Refusal, Shown, VersionFault},
-    intent::Intent,
+    guard::{Finding, Refusal, Shown, VersionFault},
+    intent::{Intent, Mark},
     log::{leaf_hash, root_hash},
 };
 
@@ -95,7 +95,7 @@ impl Bench {
     }
 }
 
-fn open(path: &std::path::Path) -> Result<Ledger, OpenError> {
+fn open(path: &Path) -> Result<Ledger, OpenError> {
     let clock = Arc::new(FixedClock(datetime!(2026-11-20 12:00 UTC)));
     Ledger::open(path, owner(), Limits { jump: 1000 }, clock, [7; 16]).map(|(ledger, _)| ledger)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use signet_tuf::{Digest, Gun, KeyName, Role, Version};
 
-use crate::{guard::Mark, log::Hash};
+use crate::{intent::Mark, log::Hash};
 
 const SCHEMA: i64 = 1;
 
