@@ -2,19 +2,18 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fmt,
+    error::Error,
     path::PathBuf,
 };
 
 use signet_proto::{DOMAIN, Reason};
-use thiserror::Error;
 use tonic::Status;
 use tonic_types::StatusExt;
 
 use crate::prompt::PromptError;
 
 /// Why the agent did not do it.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// The agent said no.
     #[error("{message}")]
@@ -181,16 +180,20 @@ impl AgentError {
             Reason::KeyNotListed => "rotate the role to a key that you have, or use the one it lists".to_owned(),
             Reason::NeedsAcknowledgement => format!("look at it, then repeat and accept: {}", detail("findings")),
             Reason::KeyLocked => match self.detail("token") {
-                Some(token) => format!("signet agent unlock {token}"),
+                Some(token) => format!("signet agent unlock {}", quoted(token)),
                 None => return None,
             },
             Reason::SecretIncorrect => match self.detail("tries") {
-                Some(tries) => format!("tries left: {tries}"),
-                None => return None,
+                None | Some("unknown") => return None,
+                Some("all") => "the token has not counted it".to_owned(),
+                Some("fewer") => "the token counts wrong PINs: be sure before you repeat".to_owned(),
+                Some("last") => "one more wrong PIN blocks the token".to_owned(),
+                Some("none") => "the token is blocked now: unblock it with its SO PIN or PUK".to_owned(),
+                Some(number) => format!("tries left: {number}"),
             },
             Reason::LastPinTry => format!(
                 "if you are sure of the PIN: signet agent unlock {} --spend-last-try",
-                detail("token")
+                quoted(detail("token"))
             ),
             Reason::PinBlocked => format!("unblock token {} with its SO PIN or PUK", detail("token")),
             Reason::TokenAbsent => format!("insert token {} and repeat", detail("token")),
@@ -211,7 +214,7 @@ impl AgentError {
 impl From<Status> for AgentError {
     fn from(status: Status) -> Self {
         let Some(info) = status.get_details_error_info().filter(|info| info.domain == DOMAIN) else {
-            return Self::Unexpected { what: Words(&status).to_string() };
+            return Self::Unexpected { what: in_words(&status) };
         };
         match info.reason.parse() {
             Ok(reason) => {
@@ -226,14 +229,23 @@ fn sorted(metadata: HashMap<String, String>) -> BTreeMap<String, String> {
     metadata.into_iter().collect()
 }
 
-/// A status that is no refusal, in words.
-struct Words<'a>(&'a Status);
-
-impl fmt::Display for Words<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (code, message) = (self.0.code(), self.0.message());
-        if message.is_empty() { write!(f, "{code}") } else { write!(f, "{message} ({code:?})") }
+/// A status that is no refusal. What the transport has to say stands at the end of its chain of causes.
+fn in_words(status: &Status) -> String {
+    let mut cause = status.source();
+    while let Some(deeper) = cause.and_then(Error::source) {
+        cause = Some(deeper);
     }
+    match (cause, status.message()) {
+        (Some(cause), _) => format!("the connection broke: {cause}"),
+        (None, "") => status.code().to_string(),
+        (None, message) => format!("{message} ({:?})", status.code()),
+    }
+}
+
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    let plain = |char: char| char.is_alphanumeric() || "-_./:=".contains(char);
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]
@@ -269,6 +281,8 @@ mod tests {
         for (reason, metadata, fragment) in [
             (Reason::VersionConflict, ("next", "8"), "take version 8"),
             (Reason::LastPinTry, ("token", "release"), "signet agent unlock release --spend-last-try"),
+            (Reason::LastPinTry, ("token", "my token"), "unlock 'my token' --spend"),
+            (Reason::SecretIncorrect, ("tries", "fewer"), "counts wrong PINs"),
             (Reason::TokenAbsent, ("token", "release"), "insert token release"),
             (Reason::RequestTooLarge, ("limit_bytes", "1024"), "max_request_bytes (1024)"),
             (Reason::NeedsAcknowledgement, ("findings", "new-collection"), "new-collection"),

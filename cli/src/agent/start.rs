@@ -168,7 +168,9 @@ impl Log {
             Ok(words)
         };
         let words = String::from_utf8_lossy(&read().unwrap_or_default()).trim().to_owned();
-        if words.is_empty() { words } else { format!(":\n{words}") }
+        // Before its last sentence stand log lines, which explain nothing.
+        let last = words.find("signet-agent: ").and_then(|at| words.get(at..)).unwrap_or(&words);
+        if last.is_empty() { String::new() } else { format!(":\n{last}") }
     }
 }
 
@@ -215,8 +217,10 @@ mod tests {
         Log::open(&state_dir).unwrap().file.write_all(b"long ago\n").unwrap();
         let mut log = Log::open(&state_dir).unwrap();
         assert_eq!(log.last_words(), "");
-        log.file.write_all(b"cannot open ledger\n").unwrap();
-        assert_eq!(log.last_words(), ":\ncannot open ledger");
+        log.file.write_all(b"INFO starting\n").unwrap();
+        assert_eq!(log.last_words(), ":\nINFO starting");
+        log.file.write_all(b"signet-agent: cannot open ledger\n").unwrap();
+        assert_eq!(log.last_words(), ":\nsignet-agent: cannot open ledger");
         let mode = fs::metadata(&log.path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600);
     }
