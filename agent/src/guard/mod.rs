@@ -6,6 +6,8 @@
 
 mod content;
 mod evidence;
+#[cfg(test)]
+mod tests;
 mod versions;
 
 use signet_tuf::{KeyId, Role, Version};

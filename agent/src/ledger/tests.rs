@@ -1,3 +1,5 @@
+#![allow(clippy::arithmetic_side_effects, clippy::wildcard_enum_match_arm, reason = "a test fails by panicking")]
+
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use proptest::prelude::*;

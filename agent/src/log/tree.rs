@@ -131,6 +131,7 @@ fn largest_power_below(n: usize) -> usize {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, clippy::manual_is_multiple_of, reason = "written as the RFCs write it")]
 mod tests {
     use super::*;
 
