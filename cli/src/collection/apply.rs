@@ -345,7 +345,7 @@ mod tests {
     }
 
     fn keyring(keys: &[&str]) -> Keyring {
-        Keyring::new(keys.iter().map(|spki| key(spki).canonical_id().to_string()))
+        Keyring::new(keys.iter().map(|spki| key(spki).canonical_id().to_string()), [])
     }
 
     fn change(action: &str, kind: &str, scope: &str, path: &str, data: &str) -> Change {

@@ -16,18 +16,28 @@ const SNAPSHOT_LIFETIME: Duration = Duration::days(3 * 365);
 /// Notary 0.7 signs root anew when it is this close to its end.
 const ROOT_RENEWAL: Duration = Duration::days(183);
 
-/// Canonical IDs of the keys that can be used, present or not.
+/// Canonical IDs of the keys that we have.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Keyring(BTreeSet<String>);
+pub(super) struct Keyring {
+    known: BTreeSet<String>,
+    present: BTreeSet<String>,
+}
 
 impl Keyring {
-    pub(super) fn new(ids: impl IntoIterator<Item = String>) -> Self {
-        Self(ids.into_iter().collect())
+    /// `absent` keys are on tokens that are not there now.
+    pub(super) fn new(present: impl IntoIterator<Item = String>, absent: impl IntoIterator<Item = String>) -> Self {
+        let present: BTreeSet<_> = present.into_iter().collect();
+        Self { known: present.iter().cloned().chain(absent).collect(), present }
+    }
+
+    /// Whether any listed key of a role is ours, wherever it is now.
+    pub(super) fn has_one_of(&self, keys: &BTreeMap<KeyId, PublicKey>, role: &RoleKeys) -> bool {
+        canonical_ids(keys, role).iter().any(|id| self.known.contains(id))
     }
 
     /// Whether any listed key of a role is at hand.
-    pub(super) fn has_one_of(&self, keys: &BTreeMap<KeyId, PublicKey>, role: &RoleKeys) -> bool {
-        canonical_ids(keys, role).iter().any(|id| self.0.contains(id))
+    pub(super) fn has_present(&self, keys: &BTreeMap<KeyId, PublicKey>, role: &RoleKeys) -> bool {
+        canonical_ids(keys, role).iter().any(|id| self.present.contains(id))
     }
 }
 

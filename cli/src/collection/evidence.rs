@@ -192,11 +192,20 @@ impl Signer<'_> {
         Ok(!self.dir.signings()?.contains(digest))
     }
 
-    /// Tells the agent what the server accepted. What is published stays published if the agent cannot hear it.
-    pub(super) async fn published(&mut self, shown: &Shown) {
+    /// Tells the agent which root the server accepted. What is published stays published if the agent cannot hear it.
+    pub(super) async fn published(&mut self) {
         let gun: Gun = self.dir.gun().clone();
-        let evidence = self.evidence(shown);
-        if let Err(error) = self.context.agent.published(&gun, evidence).await {
+        let told = loop {
+            let evidence = self.evidence(&Shown::default());
+            match self.context.agent.published(&gun, evidence).await {
+                Err(refusal) if refusal.reason() == Some(Reason::EvidenceMissing) => match self.complete_chain().await {
+                    Ok(true) => {}
+                    Ok(false) | Err(_) => break Err(refusal),
+                },
+                told => break told,
+            }
+        };
+        if let Err(error) = told {
             tracing::warn!("{gun} is published, but the agent could not record it: {error}");
         }
     }
@@ -213,7 +222,8 @@ fn next_version(role: &Role, tried: Version, refusal: &AgentError) -> Option<Ver
     let next = if reason == Reason::VersionConflict {
         number("next").or_else(|| tried.next())
     } else if reason == Reason::VersionRollback {
-        number("last")?.next()
+        // asked for the last version itself, the agent tells whose content it is
+        number("last")
     } else {
         None
     };
@@ -250,7 +260,7 @@ mod tests {
         let table = [
             ("targets", refused(Reason::VersionConflict, "next", "5"), Some(5)),
             ("targets", refused(Reason::VersionConflict, "", ""), Some(4)),
-            ("targets/a", refused(Reason::VersionRollback, "last", "8"), Some(9)),
+            ("targets/a", refused(Reason::VersionRollback, "last", "8"), Some(8)),
             ("snapshot", refused(Reason::VersionRollback, "last", "2"), None),
             ("snapshot", refused(Reason::VersionRollback, "", ""), None),
             ("targets", refused(Reason::VersionJump, "last", "8"), None),

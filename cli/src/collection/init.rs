@@ -138,10 +138,10 @@ async fn make(
             key.key_id
         }
     };
-    let targets = own_key(context, dir, &Role::Targets, made).await?;
+    let targets = own_key(context, dir, &Role::Targets, wish, made).await?;
     let snapshot = match servers_snapshot {
         Some(key) => key,
-        None => own_key(context, dir, &Role::Snapshot, made).await?,
+        None => own_key(context, dir, &Role::Snapshot, wish, made).await?,
     };
     let certificate = context.agent.certify(&root, gun, now).await?;
     let root = PublicKey::from_certificate_pem(&certificate).map_err(|e| unusable(gun, &Role::Root, &e.to_string()))?;
@@ -158,11 +158,13 @@ async fn make(
     Ok(())
 }
 
-/// A key for a role of this collection: one that an earlier `init` made and no root lists, or a new one.
+/// A key for a role of this collection: one that an earlier `init` made and no root lists, or a new one. A second collection
+/// under the same name gets keys of its own: targets do not say which collection they belong to.
 async fn own_key(
     context: &mut Context,
     dir: &GunDir,
     role: &Role,
+    wish: Wish,
     made: &mut Vec<String>,
 ) -> Result<PublicKey, CollectionError> {
     let gun = dir.gun();
@@ -172,8 +174,11 @@ async fn own_key(
         root.is_some_and(|root| root.keys.values().any(|known| known.canonical_id().to_string() == key.key_id))
     };
     let keys = context.agent.keys().await?;
-    let orphan =
-        keys.into_iter().find(|key| key.role == role.as_str() && key.gun == gun.as_str() && is_present(key) && !listed(key));
+    let reusable = |key: &v1::Key| {
+        let of_this_role = key.role == role.as_str() && key.gun == gun.as_str();
+        wish.new_collection == NewCollection::Ask && of_this_role && is_present(key) && !listed(key)
+    };
+    let orphan = keys.into_iter().find(reusable);
     let key = match orphan {
         Some(key) => {
             tracing::info!("using the {role} key {} of an earlier init", key.key_id);
@@ -274,6 +279,7 @@ fn on_token(key: &v1::Key) -> bool {
     key.places.iter().any(|place| place.kind() != v1::PlaceKind::File && place.state() != v1::PlaceState::Absent)
 }
 
-fn is_present(key: &v1::Key) -> bool {
+/// Whether a key is at hand, locked or not.
+pub(super) fn is_present(key: &v1::Key) -> bool {
     key.places.iter().any(|place| place.state() != v1::PlaceState::Absent)
 }

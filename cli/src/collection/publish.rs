@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use signet_tuf::{Digest, FileMeta, Gun, Role, Version};
+use signet_proto::v1;
+use signet_tuf::{Digest, FileMeta, Gun, Role, Version, verify};
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -129,7 +130,9 @@ impl Round<'_> {
         if let Some(end) = self.settle_outbox(context, &state, &staged).await? {
             return Ok(end);
         }
-        let keyring = Keyring::new(context.agent.keys().await?.into_iter().map(|key| key.key_id));
+        let (present, absent): (Vec<_>, Vec<_>) = context.agent.keys().await?.into_iter().partition(init::is_present);
+        let ids = |keys: Vec<v1::Key>| keys.into_iter().map(|key| key.key_id);
+        let keyring = Keyring::new(ids(present), ids(absent));
         let draft = self.draft(&state, &staged, &keyring)?;
         let mut signer = self.signer(context, &state);
         let files = match self.sign(&mut signer, &state, draft).await? {
@@ -258,6 +261,12 @@ impl Round<'_> {
         }
         if matches!(state, State::Local(_)) {
             draft.dirty.insert(Role::Targets);
+            // a cache of something published elsewhere may name delegations that are not sent
+            draft.files.retain(|role, _| !matches!(role, Role::Delegation(_)));
+        }
+        let root_key = draft.signers(&Role::Root).is_some_and(|(keys, role)| keyring.has_present(&keys, &role));
+        if !root_key && !trusted.expired.contains(&Role::Root) && draft.dirty.remove(&Role::Root) {
+            tracing::warn!("root of {} is nearing expiry, and none of its keys is at hand to renew it", self.dir.gun());
         }
         for role in &trusted.expired {
             if draft.dirty.contains(role) {
@@ -305,10 +314,7 @@ impl Round<'_> {
                     role: role.to_string(),
                 })?,
             };
-            let shown = Shown {
-                delegating: parents(&wires, &role),
-                current: former.map(|document| document.wire().to_vec()).unwrap_or_default(),
-            };
+            let shown = Shown { delegating: above(&wires, &role), current: vouched_for(&draft, &role, former) };
             let content = |version| draft.content(&role, version, self.now);
             let document = match signer.sign(&draft, &role, version, &shown, content).await? {
                 Signing::Done(document) => document,
@@ -368,12 +374,7 @@ impl Round<'_> {
         {
             signer.chain.push(wire.clone());
         }
-        let mut wires: Vec<(Role, Vec<u8>)> = outbox.files.clone();
-        let unchanged = state.trusted().targets.iter().filter(|(role, _)| outbox.files.iter().all(|(r, _)| r != *role));
-        wires.extend(unchanged.map(|(role, document)| (role.clone(), document.wire().to_vec())));
-        for (role, wire) in &outbox.files {
-            signer.published(&Shown { delegating: parents(&wires, role), current: wire.clone() }).await;
-        }
+        signer.published().await;
         self.dir.unstage(&outbox.changes)?;
         self.dir.clear_outbox()?;
         self.dir.forget_signings()?;
@@ -431,10 +432,21 @@ fn document<'a>(trusted: &'a Trusted, role: &Role) -> Option<&'a Document> {
     }
 }
 
-/// The wire bytes of targets, then of each delegation on the way to the role's parent.
-fn parents(wires: &[(Role, Vec<u8>)], role: &Role) -> Vec<Vec<u8>> {
+/// The published version of a role, if its keys of now vouch for it: a delegation may have got others meanwhile.
+fn vouched_for(draft: &Draft, role: &Role, former: Option<&Document>) -> Vec<u8> {
+    let counts = |document: &&Document| match (role, draft.signers(role)) {
+        (Role::Delegation(_), Some((keys, listed))) => verify::signed_by(&keys, &listed, document.envelope()).is_ok(),
+        (Role::Delegation(_), None) => false,
+        (Role::Root | Role::Targets | Role::Snapshot | Role::Timestamp, _) => true,
+    };
+    former.filter(counts).map(|document| document.wire().to_vec()).unwrap_or_default()
+}
+
+/// The wire bytes of targets, then of each delegation on the way to the role's parent. With a snapshot goes targets,
+/// to show which delegations are no longer listed.
+fn above(wires: &[(Role, Vec<u8>)], role: &Role) -> Vec<Vec<u8>> {
     let mut way = Vec::new();
-    let mut next = role.parent();
+    let mut next = if *role == Role::Snapshot { Some(Role::Targets) } else { role.parent() };
     while let Some(parent) = next {
         way.extend(wires.iter().find(|(known, _)| *known == parent).map(|(_, wire)| wire.clone()));
         next = parent.parent();

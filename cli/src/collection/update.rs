@@ -121,9 +121,7 @@ impl Update<'_> {
                 Ok(()) => {}
             }
         }
-        if former.is_none_or(|former| former.wire() != newest.wire()) {
-            self.dir.keep(&Role::Root, newest.wire())?;
-        }
+        self.cache(&Role::Root, &newest)?;
         Ok(newest)
     }
 
@@ -342,8 +340,13 @@ impl Update<'_> {
     }
 
     fn cache(&self, role: &Role, document: &Document) -> Result<(), CollectionError> {
-        if self.dir.cached(role)?.as_deref() != Some(document.wire()) {
-            self.dir.keep(role, document.wire())?;
+        if self.dir.cached(role)?.as_deref() == Some(document.wire()) {
+            return Ok(());
+        }
+        match (self.dir.keep(role, document.wire()), self.purpose) {
+            // as Notary 0.7 does: what was verified can be read, only the next rollback cannot be noticed
+            (Err(error), Purpose::Read) => tracing::warn!("{error}; this version will not be remembered"),
+            (kept, _) => kept?,
         }
         Ok(())
     }

@@ -315,6 +315,120 @@ mod tests {
         }
     }
 
+    /// A server that keeps every version it was ever sent.
+    #[derive(Default)]
+    struct Shelf {
+        versions: Vec<Vec<u8>>,
+    }
+
+    impl Shelf {
+        fn newest(&self) -> Option<Digest> {
+            self.versions.last().map(|bytes| Digest::of(bytes))
+        }
+    }
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    enum Step {
+        Signed,
+        HalfPutAway,
+        PutAway,
+        Posted,
+        HalfUnstaged,
+        Unstaged,
+        HalfCleared,
+        Cleared,
+    }
+
+    /// Publishes like `publish` does, and dies after `last`.
+    fn publish_until(dir: &GunDir, shelf: &mut Shelf, last: Step) -> Option<()> {
+        let go_on = |step: Step| (step < last).then_some(());
+        sweep(&dir.base).unwrap();
+        let staged = dir.changes().unwrap();
+        let put_away = dir.outbox().unwrap();
+        let left = put_away.filter(|outbox| {
+            let served = outbox.files.iter().all(|(_, wire)| shelf.versions.contains(wire));
+            match outbox.fate(if served { Served::Yes } else { Served::No }, shelf.newest(), &staged) {
+                Fate::Finish => true,
+                Fate::Post => {
+                    shelf.versions.extend(outbox.files.iter().map(|(_, wire)| wire.clone()));
+                    true
+                }
+                Fate::Discard(why) => panic!("{why:?}"),
+            }
+        });
+        let outbox = match left {
+            Some(outbox) => outbox,
+            None if staged.is_empty() => return Some(()),
+            None => {
+                let names: Vec<_> = staged.iter().map(|s| s.change.path.clone()).collect();
+                let content = format!("version {} with {names:?}", shelf.versions.len()).into_bytes();
+                let files = vec![("targets".parse().unwrap(), content.clone())];
+                let changes = staged.iter().map(|s| (s.name.clone(), s.digest)).collect();
+                let outbox = Outbox { files, changes, base: shelf.newest() };
+                go_on(Step::Signed)?;
+                if last == Step::HalfPutAway {
+                    fs::create_dir(dir.base.join(".outbox-half")).unwrap();
+                    return None;
+                }
+                dir.fill_outbox(&outbox).unwrap();
+                go_on(Step::PutAway)?;
+                shelf.versions.push(content);
+                outbox
+            }
+        };
+        go_on(Step::Posted)?;
+        if last == Step::HalfUnstaged {
+            dir.unstage(&outbox.changes[..1]).unwrap();
+            return None;
+        }
+        dir.unstage(&outbox.changes).unwrap();
+        go_on(Step::Unstaged)?;
+        if last == Step::HalfCleared {
+            fs::rename(dir.outbox_path(), dir.base.join(".outbox-half")).unwrap();
+            return None;
+        }
+        dir.clear_outbox().unwrap();
+        go_on(Step::Cleared)
+    }
+
+    #[test]
+    fn a_crash_at_any_step_publishes_every_change_once() {
+        use Step::{Cleared, HalfCleared, HalfPutAway, HalfUnstaged, Posted, PutAway, Signed, Unstaged};
+        for crash in [Signed, HalfPutAway, PutAway, Posted, HalfUnstaged, Unstaged, HalfCleared, Cleared] {
+            let trust_dir = tempfile::tempdir().unwrap();
+            let dir = dir(&trust_dir);
+            disk::create_dirs(&dir.base).unwrap();
+            let mut shelf = Shelf { versions: vec![b"before".to_vec()] };
+            let now = datetime!(2026-01-01 0:00 UTC);
+            dir.stage(&["a", "b"].map(|path| Change::remove_target("targets", path)), now).unwrap();
+            publish_until(&dir, &mut shelf, crash);
+            for _ in 0..2 {
+                publish_until(&dir, &mut shelf, Cleared);
+            }
+            let published: Vec<_> = shelf.versions.iter().map(|bytes| String::from_utf8_lossy(bytes)).collect();
+            assert_eq!(published, ["before", r#"version 1 with ["a", "b"]"#], "{crash:?}");
+            assert_eq!(dir.changes().unwrap(), [], "{crash:?}");
+            assert_eq!(dir.outbox().unwrap(), None, "{crash:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_staged_after_a_crash_waits_for_what_was_signed() {
+        let trust_dir = tempfile::tempdir().unwrap();
+        let dir = dir(&trust_dir);
+        disk::create_dirs(&dir.base).unwrap();
+        let mut shelf = Shelf { versions: vec![b"before".to_vec()] };
+        dir.stage(&[Change::remove_target("targets", "a")], datetime!(2026-01-01 0:00 UTC)).unwrap();
+        publish_until(&dir, &mut shelf, Step::PutAway);
+        dir.stage(&[Change::remove_target("targets", "b")], datetime!(2026-01-02 0:00 UTC)).unwrap();
+        for _ in 0..2 {
+            publish_until(&dir, &mut shelf, Step::Cleared);
+        }
+        let published: Vec<_> = shelf.versions.iter().map(|bytes| String::from_utf8_lossy(bytes)).collect();
+        assert_eq!(published, ["before", r#"version 1 with ["a"]"#, r#"version 2 with ["b"]"#]);
+        assert_eq!(dir.changes().unwrap(), []);
+    }
+
     #[test]
     fn an_unfinished_outbox_is_swept_away() {
         let trust_dir = tempfile::tempdir().unwrap();
