@@ -37,7 +37,8 @@ bench: setup
 	SIGNET_BIN_DIR='$(CARGO_TARGET_DIR)/release' $(CARGO) run --locked -q -p signet-tests --bin bench
 
 lint: $(CACHE)/tools/bin/cargo-deny
-	PATH='$(CACHE)/tools/bin':"$$PATH" $(CARGO) deny --locked check advisories licenses bans sources
+	PATH='$(CACHE)/tools/bin':"$$PATH" $(CARGO) deny --locked check bans licenses sources
+	PATH='$(CACHE)/tools/bin':"$$PATH" $(CARGO) deny --locked check advisories
 
 $(CACHE)/tools/bin/cargo-deny:
 	@echo 'lint: compiling cargo-deny into $(CACHE)/tools, once' >&2

@@ -9,7 +9,7 @@ const GUN: &str = "example.com/acme/app";
 fn a_gun_with_control_characters() -> Result<()> {
     let stage = Stage::with_files()?;
     for gun in ["bad\u{1}gun", "bad\ngun", "bad\u{7f}gun"] {
-        stage.signet(["init", gun])?.refused()?.says(&["control character"])?.never_says(&[gun])?;
+        stage.signet(["init", gun])?.refused()?.says(&["is not a GUN", "a GUN looks like"])?.never_says(&[gun])?;
     }
     Ok(())
 }

@@ -1,9 +1,13 @@
 //! Tokens that are absent, go and come back.
 
+use std::time::Duration;
+
 use anyhow::Result;
-use signet_tests::{CLIENT_MODULE, P11KitServer, PIN, SOFTHSM_MODULE, Softhsm, Stage, token_table};
+use signet_tests::{CLIENT_MODULE, P11KitServer, PIN, SOFTHSM_MODULE, Softhsm, Stage, token_table, wait_until};
 
 const GUN: &str = "example.com/acme/app";
+/// How long a person may have to wait for a token that is back.
+const AGAIN: Duration = Duration::from_secs(5);
 
 #[test]
 fn the_agent_runs_without_its_token_and_says_so() -> Result<()> {
@@ -54,7 +58,8 @@ fn a_token_that_was_pulled_and_put_back_signs_again_by_itself() -> Result<()> {
     assert_eq!(stage.server.version(GUN, "targets")?, before);
 
     served.put_back()?;
-    stage.signet(["publish", GUN])?.ok()?;
+    let publish = stage.signet(["publish", GUN])?;
+    wait_until("a publish after the token is back", AGAIN, || publish.ok().is_ok())?;
     stage.stranger(["list", GUN])?.ok()?.says(&["first", "second"])?;
     Ok(())
 }
