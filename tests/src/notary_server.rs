@@ -138,7 +138,7 @@ fn launch(directory: &Path, port: u16) -> Result<Background> {
         },
         "trust_service": { "type": "local" },
         "storage": { "backend": "memory" },
-        "logging": { "level": "info" },
+        "logging": { "level": "error" },
     });
     let path = directory.join("config.json");
     fs::write(&path, config.to_string())?;

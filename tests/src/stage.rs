@@ -71,7 +71,12 @@ impl Stage {
 
     /// The real `notary` with the stage's server and that trust directory.
     pub fn notary<A: AsRef<OsStr>>(&self, trust: &Path, args: impl IntoIterator<Item = A>) -> Call {
-        self.with_flags(self.home.call("/usr/bin/notary"), trust).args(args)
+        self.called(Path::new("/usr/bin/notary"), trust, args)
+    }
+
+    /// Any program that takes Notary's flags, with the stage's server and that trust directory.
+    pub fn called<A: AsRef<OsStr>>(&self, program: &Path, trust: &Path, args: impl IntoIterator<Item = A>) -> Call {
+        self.with_flags(self.home.call(program), trust).args(args)
     }
 
     /// The real `notary` with an empty trust directory: what a stranger sees.

@@ -92,6 +92,44 @@ fn lists_look_the_same() -> Result<()> {
 }
 
 #[test]
+fn under_notarys_name_it_answers_word_for_word_and_adds_only_a_remedy() -> Result<()> {
+    let stage = Stage::with_files()?;
+    let _agent = stage.home.start_agent()?;
+    let trust = stage.home.trust();
+    let file = stage.home.write("file", "content")?;
+    let other = stage.home.write("other", "other content")?;
+    let (file, other) = (file.display().to_string(), other.display().to_string());
+    stage.signet(["init", GUN])?.ok()?;
+    stage.signet(["add", GUN, "first", &file, "-p"])?.ok()?;
+    let link = stage.home.path().join("notary");
+    std::os::unix::fs::symlink(signet_tests::binary("signet")?, &link)?;
+    let mut differences = Vec::new();
+    for words in [
+        &["lookup", GUN, "first"][..],
+        &["lookup", GUN, "missing"],
+        &["verify", GUN, "first", "-i", &file],
+        &["verify", GUN, "first", "-i", &file, "-q"],
+        &["verify", GUN, "first", "-i", &other],
+        &["verify", GUN, "missing", "-i", &file],
+        &["list", "example.com/nobody/knows"],
+        &["publish", GUN],
+        &["add", GUN, "x", &file],
+        &["status", GUN],
+        &["remove", GUN, "x"],
+        &["add", GUN, "x", &file, "-r", "snapshot"],
+        &["publish", GUN],
+    ] {
+        let ours = stage.called(&link, &trust, words).finish()?;
+        let theirs = stage.notary(&trust, words).finish()?;
+        if (ours.code, without_remedy(&ours.stdout)) != (theirs.code, theirs.stdout.clone()) {
+            differences.push(format!("{ours}\n{theirs}"));
+        }
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    Ok(())
+}
+
+#[test]
 fn odd_names_survive_both_programs() -> Result<()> {
     let stage = Stage::with_files()?;
     let _agent = stage.home.start_agent()?;
@@ -136,6 +174,13 @@ fn a_target_with_custom_data_keeps_it() -> Result<()> {
     let count = String::from_utf8(targets)?.matches(r#""custom":{"a":1,"built-by":"ci"}"#).count();
     assert_eq!(count, 2);
     Ok(())
+}
+
+/// A failure's text up to the line of `* fatal:`; what follows is advice that Notary does not give.
+fn without_remedy(stdout: &str) -> String {
+    let Some((before, failure)) = stdout.split_once("* fatal: ") else { return stdout.to_owned() };
+    let message = failure.lines().next().unwrap_or_default();
+    format!("{before}* fatal: {message}\n")
 }
 
 fn publish_odd_names(stage: &Stage, content: &str) -> Result<()> {
