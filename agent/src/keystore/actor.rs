@@ -4,19 +4,23 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
 
 use signet_tuf::{Algorithm, Gun};
 
 use super::board::{self, Board, Presence};
 use super::owner::{Command, Owner, token_error};
 use super::pin::Refused;
-use super::queue::{Jobs, QUEUE, ask, ask_any};
+use super::queue::{Jobs, QUEUE, ask, ask_any, ask_within};
 use super::signer::{Job, Signer};
 use super::token::{Facts, Fault, Token};
 use super::{KeyInfo, KeystoreError, LastTry, Located, Place, Scope, StartError, TokenConfig, TokenInfo};
 use crate::caller::Connection;
 use crate::ledger::Permit;
 use crate::secret::Secret;
+
+/// How long a question about all keys waits for one token.
+const GLANCE: Duration = Duration::from_secs(5);
 
 /// The door to one token. Its threads end when it is dropped.
 #[derive(Debug)]
@@ -56,10 +60,14 @@ impl Keystore {
     /// The keys that are or were on the token. A token that is not known to be here is looked for first.
     pub(super) async fn located(&self, connection: &Arc<Connection>) -> Vec<Located> {
         if self.board.state().presence != Presence::Here {
-            // Whatever it answers is on the board.
-            drop(ask(&self.owner, self.name(), |reply| Command::Look { reply }).await);
+            self.look().await;
         }
         self.board.located(connection)
+    }
+
+    /// Has the token looked for. Whatever the owner answers is on the board; a module that hangs holds nobody up.
+    async fn look(&self) {
+        drop(ask_within(GLANCE, &self.owner, self.name(), |reply| Command::Look { reply }).await);
     }
 
     /// Reads the keys from the token. Fails if it is absent.
@@ -107,7 +115,7 @@ impl Keystore {
     }
 
     pub(super) async fn info(&self) -> TokenInfo {
-        drop(ask(&self.owner, self.name(), |reply| Command::Look { reply }).await);
+        self.look().await;
         let state = self.board.state();
         let facts = state.facts.clone();
         let text = |read: fn(&Facts) -> &String| facts.as_ref().map(read).cloned().unwrap_or_default();
@@ -126,12 +134,27 @@ impl Keystore {
     }
 }
 
-/// Starts a thread of a keystore.
+/// Starts a thread of a keystore. If it dies, the process does: an agent that only half works is worse than none, and its
+/// story is safe against crashes.
 pub(super) fn thread(name: &str, running: &Running, body: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
     let running = running.clone();
-    let started = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+    // A thread's name cannot hold a NUL, a configured label can.
+    let started = std::thread::Builder::new().name(name.replace('\0', "")).spawn(move || {
+        let alarm = Alarm;
         body();
+        drop(alarm);
         drop(running);
     });
     started.map(drop).map_err(StartError::Thread)
+}
+
+struct Alarm;
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("a keystore thread panicked: the agent ends");
+            std::process::abort();
+        }
+    }
 }

@@ -24,7 +24,7 @@ pub enum KeystoreError {
         token: String,
     },
     /// A PIN or passphrase is wanted first.
-    #[error("key {key} at {place} is locked: unlock it and repeat")]
+    #[error("{}{place} is locked: unlock it and repeat", key_at(.key))]
     Locked {
         /// The key's name or canonical id, in hexadecimal; empty when a whole token is meant.
         key: String,
@@ -162,6 +162,10 @@ pub enum StartError {
     /// A thread could not be started.
     #[error("a keystore thread could not be started: {0}")]
     Thread(#[source] io::Error),
+}
+
+fn key_at(key: &str) -> String {
+    if key.is_empty() { String::new() } else { format!("key {key} at ") }
 }
 
 fn list(names: &[String]) -> String {

@@ -38,9 +38,19 @@ pub(super) async fn ask<T, R>(
     name: &str,
     request: impl FnOnce(Reply<T>) -> R,
 ) -> Result<T, KeystoreError> {
+    ask_within(PATIENCE, inbox, name, request).await
+}
+
+/// The same, for questions that can go without an answer.
+pub(super) async fn ask_within<T, R>(
+    patience: Duration,
+    inbox: &SyncSender<R>,
+    name: &str,
+    request: impl FnOnce(Reply<T>) -> R,
+) -> Result<T, KeystoreError> {
     let (sender, answer) = oneshot::channel();
     match inbox.try_send(request(Reply(sender))) {
-        Ok(()) => wait(name, answer).await,
+        Ok(()) => wait(patience, name, answer).await,
         Err(TrySendError::Full(_)) => Err(KeystoreError::Busy),
         Err(TrySendError::Disconnected(_)) => Err(ended(name)),
     }
@@ -53,14 +63,18 @@ pub(super) async fn ask_any<T, R>(
     request: impl FnOnce(Reply<T>) -> R,
 ) -> Result<T, KeystoreError> {
     let (sender, answer) = oneshot::channel();
-    if jobs.push(request(Reply(sender))) { wait(name, answer).await } else { Err(KeystoreError::Busy) }
+    if jobs.push(request(Reply(sender))) { wait(PATIENCE, name, answer).await } else { Err(KeystoreError::Busy) }
 }
 
-async fn wait<T>(name: &str, answer: oneshot::Receiver<Result<T, KeystoreError>>) -> Result<T, KeystoreError> {
-    match tokio::time::timeout(PATIENCE, answer).await {
+async fn wait<T>(
+    patience: Duration,
+    name: &str,
+    answer: oneshot::Receiver<Result<T, KeystoreError>>,
+) -> Result<T, KeystoreError> {
+    match tokio::time::timeout(patience, answer).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => Err(ended(name)),
-        Err(_) => Err(failed(name, format!("no answer within {} seconds", PATIENCE.as_secs()))),
+        Err(_) => Err(failed(name, format!("no answer within {} seconds", patience.as_secs()))),
     }
 }
 

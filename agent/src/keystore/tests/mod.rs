@@ -104,9 +104,9 @@ impl Lab {
             .map(|path| (path.clone(), fs::read(path).unwrap()))
             .find(|(_, bytes)| bytes.windows(label.len()).any(|window| window == label.as_bytes()))
             .unwrap();
-        let at = bytes.windows(16).position(|window| window == TOKEN_FLAGS).unwrap() + 16;
-        let flags = u64::from_be_bytes(bytes[at..at + 8].try_into().unwrap()) | flag;
-        bytes[at..at + 8].copy_from_slice(&flags.to_be_bytes());
+        let before = bytes.windows(16).position(|window| window == TOKEN_FLAGS).unwrap();
+        let value = bytes[before..][16..].first_chunk_mut::<8>().unwrap();
+        *value = (u64::from_be_bytes(*value) | flag).to_be_bytes();
         fs::write(path, bytes).unwrap();
     }
 }

@@ -113,7 +113,9 @@ fn keys_that_others_made_are_found() {
             let public = key.public.as_ref().unwrap();
             let wanted = match public.algorithm() {
                 Algorithm::EcdsaP256 => (None, None),
-                _ => (Some("targets/releases".to_owned()), Some("example.com/x".to_owned())),
+                Algorithm::EcdsaP384 | Algorithm::EcdsaP521 | Algorithm::Rsa(_) | Algorithm::Ed25519 => {
+                    (Some("targets/releases".to_owned()), Some("example.com/x".to_owned()))
+                }
             };
             assert_eq!((key.role.clone(), key.gun.clone()), wanted);
             let signature =

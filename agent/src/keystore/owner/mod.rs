@@ -1,5 +1,7 @@
 //! The thread that owns one token: the only one that logs in, logs out, and opens the token again when it was lost.
 
+mod login;
+
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -7,10 +9,10 @@ use std::time::{Duration, Instant};
 use signet_tuf::Algorithm;
 
 use super::board::{Board, Presence};
-use super::pin::{self, Refused};
+use super::pin::Refused;
 use super::queue::{Reply, SWEEP};
 use super::token::{Access, Facts, Fault, KeyObject, LoginState, Session, Token, Urgency};
-use super::{KeyInfo, KeystoreError, LastTry, Place, Reached, Scope, Tries};
+use super::{KeyInfo, KeystoreError, LastTry, Place, Reached, Scope};
 use crate::secret::Secret;
 
 /// What an owner is asked.
@@ -220,136 +222,6 @@ impl<T: Token> Owner<T> {
         }
     }
 
-    /// After a loss: logs in with the PIN that worked, never with the last try.
-    fn log_in_again(&mut self) -> Result<(), Fault> {
-        let Some(held) = &self.pin else { return Ok(()) };
-        let tries = self.token.info()?.tries;
-        let logged_in = match (tries, &mut self.session) {
-            (Tries::Last | Tries::Blocked, _) => Err(Fault::PinBlocked),
-            (Tries::Unknown | Tries::All | Tries::Fewer, Some(session)) => session.login(&held.pin),
-            (Tries::Unknown | Tries::All | Tries::Fewer, None) => Err(Fault::Absent),
-        };
-        match logged_in {
-            Ok(()) | Err(Fault::AlreadyLoggedIn) => {
-                self.board.state().next_epoch();
-                self.read_keys()
-            }
-            Err(fault) if fault.heals() => Err(fault),
-            Err(fault) => {
-                // The PIN was changed, or is in danger: whoever wants the token says it again.
-                if fault == Fault::PinIncorrect {
-                    self.refused.insert(&held.serial, &held.pin);
-                }
-                self.pin = None;
-                let mut state = self.board.state();
-                state.unlocks.clear();
-                state.trouble = Some(fault.describe());
-                state.next_epoch();
-                Ok(())
-            }
-        }
-    }
-
-    fn use_pin_file(&mut self) -> Result<(), Fault> {
-        let PinFile::Armed(path) = self.pin_file.clone() else { return Ok(()) };
-        let unlocked = match pin::read_file(&path) {
-            Ok(pin) => self.log_in(pin, LastTry::Keep).map_err(|error| format!("PIN file {}: {error}", path.display())),
-            Err(why) => Err(why),
-        };
-        let mut state = self.board.state();
-        match unlocked {
-            Ok(()) => state.unlocks.add(Scope::Lasting),
-            Err(why) => {
-                tracing::warn!(token = self.board.name(), why, "the PIN file does not unlock the token");
-                state.trouble = Some(why);
-            }
-        }
-        Ok(())
-    }
-
-    fn unlock(&mut self, pin: Secret, scope: Scope, last_try: LastTry) -> Result<Vec<Place>, KeystoreError> {
-        self.ensure(Urgency::Asked).map_err(|fault| self.error(fault))?;
-        if !self.board.state().needs_no_login() {
-            self.log_in(pin, last_try)?;
-        }
-        let mut state = self.board.state();
-        state.unlocks.add(scope);
-        state.trouble = None;
-        drop(state);
-        if let PinFile::Disarmed(path) = &self.pin_file {
-            self.pin_file = PinFile::Armed(path.clone());
-        }
-        Ok(self.board.places())
-    }
-
-    /// Logs in, or compares with the PIN that did. The token sees no PIN twice that it refused once.
-    fn log_in(&mut self, pin: Secret, last_try: LastTry) -> Result<(), KeystoreError> {
-        let Facts { serial, tries, .. } = self.token.info().map_err(|fault| self.error(fault))?;
-        let incorrect = |owner: &Self, tries| KeystoreError::SecretIncorrect { place: owner.described(), tries };
-        if let Some(held) = &self.pin {
-            if held.pin.ct_eq(&pin) {
-                return Ok(());
-            }
-            self.guard_against_guessing()?;
-            self.refused.insert(&serial, &pin);
-            return Err(incorrect(self, tries));
-        }
-        match (tries, last_try) {
-            (Tries::Blocked, _) => return Err(KeystoreError::PinBlocked { token: self.board.name().to_owned() }),
-            (Tries::All | Tries::Fewer | Tries::Last | Tries::Unknown, _)
-                if pin.is_empty() || self.refused.contains(&serial, &pin) =>
-            {
-                return Err(incorrect(self, tries));
-            }
-            (Tries::Last, LastTry::Keep) => return Err(KeystoreError::LastTry { token: self.board.name().to_owned() }),
-            (Tries::Last, LastTry::Spend) | (Tries::All | Tries::Fewer | Tries::Unknown, _) => {}
-        }
-        self.guard_against_guessing()?;
-        match self.send_pin(&pin) {
-            Ok(()) => {
-                self.pin = Some(Held { pin, serial });
-                self.board.state().next_epoch();
-                self.read_keys().map_err(|fault| self.error(fault))
-            }
-            Err(Fault::PinIncorrect) => {
-                self.refused.insert(&serial, &pin);
-                let tries = self.read_tries();
-                Err(incorrect(self, tries))
-            }
-            Err(fault) => {
-                self.read_tries();
-                Err(self.error(fault))
-            }
-        }
-    }
-
-    fn send_pin(&mut self, pin: &Secret) -> Result<(), Fault> {
-        let session = self.session.as_mut().ok_or(Fault::Absent)?;
-        match session.login(pin) {
-            // Somebody else in this process is logged in: that proves nothing about this PIN.
-            Err(Fault::AlreadyLoggedIn) => session.logout().and_then(|()| session.login(pin)),
-            other => other,
-        }
-    }
-
-    fn guard_against_guessing(&self) -> Result<(), KeystoreError> {
-        if !self.refused.is_full() {
-            return Ok(());
-        }
-        Err(KeystoreError::Failed {
-            token: self.board.name().to_owned(),
-            what: "too many different PINs were wrong: restart the agent to try others".to_owned(),
-            reached: Reached::Nothing,
-        })
-    }
-
-    fn read_tries(&mut self) -> Tries {
-        let Ok(facts) = self.token.info() else { return Tries::Unknown };
-        let tries = facts.tries;
-        self.board.state().facts = Some(facts);
-        tries
-    }
-
     fn read_keys(&mut self) -> Result<(), Fault> {
         let session = self.session.as_mut().ok_or(Fault::Absent)?;
         let keys = session.find_keys()?;
@@ -362,18 +234,6 @@ impl<T: Token> Owner<T> {
 
     fn refresh(&mut self) -> Result<(), KeystoreError> {
         self.ensure(Urgency::Asked).and_then(|()| self.read_keys()).map_err(|fault| self.error(fault))
-    }
-
-    fn log_out(&mut self) {
-        if self.pin.take().is_none() {
-            return;
-        }
-        if let Some(session) = &mut self.session
-            && let Err(fault) = session.logout()
-        {
-            tracing::debug!(token = self.board.name(), why = fault.describe(), "logout failed");
-        }
-        self.board.state().next_epoch();
     }
 
     fn generate(&mut self, algorithm: Algorithm, label: &str) -> Result<KeyInfo, KeystoreError> {
