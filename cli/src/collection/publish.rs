@@ -140,6 +140,7 @@ impl Round<'_> {
                 tracing::info!("nothing to publish for {}", self.dir.gun());
                 // changes that change nothing are done
                 self.dir.unstage(&contained(&staged))?;
+                self.dir.forget_signings()?;
                 return Ok(End::Done);
             }
             Signed::Files(files) => files,
@@ -297,6 +298,7 @@ impl Round<'_> {
     /// Signs root, then targets and delegations from the top down, then snapshot.
     async fn sign(&self, signer: &mut Signer<'_>, state: &State, mut draft: Draft) -> Result<Signed, CollectionError> {
         let trusted = state.trusted();
+        let now = self.dir.signing_time(self.now)?;
         let mut files = Vec::new();
         if matches!(state, State::Local(_)) && !draft.dirty.contains(&Role::Root) {
             files.push((Role::Root, trusted.root.wire().to_vec()));
@@ -315,7 +317,7 @@ impl Round<'_> {
                 })?,
             };
             let shown = Shown { delegating: above(&wires, &role), current: vouched_for(&draft, &role, former) };
-            let content = |version| draft.content(&role, version, self.now);
+            let content = |version| draft.content(&role, version, now);
             let document = match signer.sign(&draft, &role, version, &shown, content).await? {
                 Signing::Done(document) => document,
                 Signing::Contested(version) => return Ok(Signed::Contested(role, version)),

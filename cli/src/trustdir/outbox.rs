@@ -11,6 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use signet_tuf::{Digest, Role};
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::{GunDir, TrustDirError, disk, read_if_there, remove_if_there, unreadable, unwritable};
@@ -18,6 +19,8 @@ use crate::trustdir::changelist::Staged;
 
 const FORMAT: u32 = 1;
 const UNFINISHED: &str = ".outbox-";
+/// How long a retry counts as the same publish.
+const RETRY: Duration = Duration::hours(12);
 
 /// Signed files, what they contain and what they stand on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +75,15 @@ impl Outbox {
             Served::No => Fate::Post,
         }
     }
+}
+
+/// What a publish has begun and not finished.
+#[derive(Serialize, Deserialize, Default)]
+struct Unfinished {
+    /// Seconds since 1970-01-01T00:00:00Z.
+    since: Option<i64>,
+    /// SHA-256 of the `signed` bytes that went to the agent.
+    signed: BTreeSet<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -176,19 +188,50 @@ impl GunDir {
         fs::remove_dir_all(&away).map_err(|e| unwritable(&away, e))
     }
 
-    fn signed_path(&self) -> PathBuf {
-        self.base.join(".signet.signed")
+    fn unfinished_path(&self) -> PathBuf {
+        self.base.join(".signet.unfinished")
+    }
+
+    fn unfinished(&self) -> Result<Unfinished, TrustDirError> {
+        let bytes = read_if_there(&self.unfinished_path())?.unwrap_or_default();
+        // a hint, not a record: without it a retry takes the next version
+        Ok(serde_json::from_slice(&bytes).unwrap_or_default())
+    }
+
+    fn keep_unfinished(&self, unfinished: &Unfinished) -> Result<(), TrustDirError> {
+        let text = serde_json::json!(unfinished).to_string();
+        disk::write_whole(&self.base, &self.unfinished_path(), text.as_bytes())
+    }
+
+    /// The time by which expiries are reckoned: that of an unfinished publish of the last hours, so that a retry asks for
+    /// the same bytes and burns no version; otherwise `now`.
+    ///
+    /// # Errors
+    /// [`TrustDirError::Unreadable`], [`TrustDirError::Unwritable`].
+    pub fn signing_time(&self, now: OffsetDateTime) -> Result<OffsetDateTime, TrustDirError> {
+        let mut unfinished = self.unfinished()?;
+        let since = unfinished.since.and_then(|since| OffsetDateTime::from_unix_timestamp(since).ok());
+        if let Some(since) = since
+            && since <= now
+            && now < since.saturating_add(RETRY)
+        {
+            return Ok(since);
+        }
+        unfinished.since = Some(now.unix_timestamp());
+        self.keep_unfinished(&unfinished)?;
+        Ok(now)
     }
 
     /// Remembers that these bytes go to the agent from here, so that a later publish knows its own unfinished work.
     ///
     /// # Errors
-    /// [`TrustDirError::Unwritable`].
+    /// [`TrustDirError::Unreadable`], [`TrustDirError::Unwritable`].
     pub fn remember_signing(&self, digest: Digest) -> Result<(), TrustDirError> {
-        let mut all = self.signings()?;
-        all.insert(digest.to_string());
-        let lines: String = all.into_iter().map(|line| line + "\n").collect();
-        disk::write_whole(&self.base, &self.signed_path(), lines.as_bytes())
+        let mut unfinished = self.unfinished()?;
+        if unfinished.signed.insert(digest.to_string()) {
+            self.keep_unfinished(&unfinished)?;
+        }
+        Ok(())
     }
 
     /// The digests that were remembered and not forgotten.
@@ -196,8 +239,7 @@ impl GunDir {
     /// # Errors
     /// [`TrustDirError::Unreadable`].
     pub fn signings(&self) -> Result<BTreeSet<String>, TrustDirError> {
-        let bytes = read_if_there(&self.signed_path())?.unwrap_or_default();
-        Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect())
+        Ok(self.unfinished()?.signed)
     }
 
     /// Forgets what was signed: it is published.
@@ -205,7 +247,7 @@ impl GunDir {
     /// # Errors
     /// [`TrustDirError::Unwritable`].
     pub fn forget_signings(&self) -> Result<(), TrustDirError> {
-        remove_if_there(&self.signed_path())
+        remove_if_there(&self.unfinished_path())
     }
 }
 
@@ -437,6 +479,21 @@ mod tests {
         fs::rename(dir.outbox_path(), dir.base.join(".outbox-half")).unwrap();
         sweep(&dir.base).unwrap();
         assert!(!dir.base.join(".outbox-half").exists());
+    }
+
+    #[test]
+    fn a_retry_reckons_from_the_first_attempt() {
+        let trust_dir = tempfile::tempdir().unwrap();
+        let dir = dir(&trust_dir);
+        let first = datetime!(2026-01-01 0:00 UTC);
+        let table = [(0, 0), (1, 0), (11, 0), (13, 13), (14, 13), (12, 12)];
+        for (hours, counts_from) in table {
+            let now = first + Duration::hours(hours);
+            assert_eq!(dir.signing_time(now).unwrap(), first + Duration::hours(counts_from), "{hours}");
+        }
+        dir.forget_signings().unwrap();
+        let now = first + Duration::hours(13);
+        assert_eq!(dir.signing_time(now).unwrap(), now);
     }
 
     #[test]
