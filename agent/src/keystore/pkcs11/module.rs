@@ -1,7 +1,7 @@
 //! A PKCS#11 module: loaded and initialised once, in one place, for all tokens that are reached through it.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
@@ -24,6 +24,7 @@ pub(in crate::keystore) struct Module {
     path: PathBuf,
     tokens: usize,
     loaded: RwLock<Loaded>,
+    one_at_a_time: Option<Mutex<()>>,
     last_reset: Mutex<Option<Instant>>,
 }
 
@@ -42,6 +43,7 @@ pub(super) struct Generation(u64);
 /// The module while nobody can finalize it.
 pub(super) struct Running<'a> {
     loaded: RwLockReadGuard<'a, Loaded>,
+    _turn: Option<MutexGuard<'a, ()>>,
 }
 
 impl Running<'_> {
@@ -57,7 +59,13 @@ impl Running<'_> {
 impl Module {
     /// A module that serves `tokens` configured tokens. Nothing is loaded yet.
     pub(in crate::keystore) fn new(path: &Path, tokens: usize) -> Arc<Self> {
-        Arc::new(Self { path: path.to_owned(), tokens, loaded: RwLock::default(), last_reset: Mutex::default() })
+        Arc::new(Self {
+            path: path.to_owned(),
+            tokens,
+            loaded: RwLock::default(),
+            one_at_a_time: is_p11_kit(path).then(Mutex::default),
+            last_reset: Mutex::default(),
+        })
     }
 
     /// The module, loaded and initialised.
@@ -73,7 +81,8 @@ impl Module {
 
     /// The module as it is.
     pub(super) fn now(&self) -> Running<'_> {
-        Running { loaded: self.loaded.read().unwrap_or_else(PoisonError::into_inner) }
+        let turn = self.one_at_a_time.as_ref().map(|turns| turns.lock().unwrap_or_else(PoisonError::into_inner));
+        Running { loaded: self.loaded.read().unwrap_or_else(PoisonError::into_inner), _turn: turn }
     }
 
     fn initialize(&self) -> Result<(), Fault> {
@@ -108,6 +117,13 @@ impl Module {
         }
         loaded.initialize()
     }
+}
+
+/// p11-kit 0.24 sends the calls of all threads through one socket. If the server dies while several wait, only the one that
+/// reads learns it, and the others wait for ever. Its server works on one call at a time anyway, so nothing is lost by
+/// sending one at a time.
+fn is_p11_kit(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().contains("p11-kit"))
 }
 
 impl Loaded {
