@@ -200,8 +200,8 @@ struct File {
 impl File {
     fn read(path: &Path) -> Result<Self, ConfigError> {
         let parse = parser(path)?;
-        let text = fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        let text =
+            fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
         match parse(&text) {
             Ok(Value::Object(members)) => Ok(Self { path: path.to_owned(), members }),
             Ok(_) => Err(ConfigError::Syntax { path: path.to_owned(), problem: "no object at the top".to_owned() }),

@@ -9,7 +9,7 @@ use std::{
 
 use secrecy::SecretString;
 
-use crate::prompt::{EnvSecrets, Passphrase};
+use crate::secret::{EnvSecrets, Passphrase};
 
 /// A snapshot of the process's environment and working directory.
 #[derive(Default)]

@@ -13,6 +13,7 @@ pub mod exit;
 pub mod log;
 pub mod prompt;
 pub mod render;
+pub mod secret;
 pub mod server;
 pub mod trustdir;
 

@@ -5,15 +5,16 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     fs::OpenOptions,
     io::{self, BufRead, IsTerminal, Write},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use thiserror::Error;
 use zeroize::Zeroizing;
+
+use crate::secret::{EnvSecrets, Passphrase, variable};
 
 const ROOT_WARNING: &str = "\
 You are about to create a new root signing key passphrase. This passphrase
@@ -36,65 +37,6 @@ const TRIES: u32 = 4;
 const ROUNDS: u32 = 11;
 /// Notary 0.7: how much of a key ID a prompt shows.
 const SHOWN_ID: usize = 7;
-
-/// A passphrase or PIN; zeroized when dropped, never printed.
-#[derive(Clone)]
-pub struct Passphrase(SecretString);
-
-impl Passphrase {
-    /// The bytes, for the one message that carries them.
-    #[must_use]
-    pub fn expose(&self) -> &[u8] {
-        self.0.expose_secret().as_bytes()
-    }
-
-    /// Without white space around it, as Notary takes what a person types.
-    fn trimmed(&self) -> Self {
-        Self(SecretString::from(self.0.expose_secret().trim()))
-    }
-
-    fn same_as(&self, other: &Self) -> bool {
-        self.expose() == other.expose()
-    }
-}
-
-impl From<SecretString> for Passphrase {
-    fn from(secret: SecretString) -> Self {
-        Self(secret)
-    }
-}
-
-impl fmt::Debug for Passphrase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
-}
-
-/// What `NOTARY_*_PASSPHRASE` say.
-#[derive(Debug, Default)]
-pub struct EnvSecrets {
-    /// `NOTARY_ROOT_PASSPHRASE`.
-    pub root: Option<Passphrase>,
-    /// `NOTARY_TARGETS_PASSPHRASE`.
-    pub targets: Option<Passphrase>,
-    /// `NOTARY_SNAPSHOT_PASSPHRASE`.
-    pub snapshot: Option<Passphrase>,
-    /// `NOTARY_DELEGATION_PASSPHRASE`.
-    pub delegation: Option<Passphrase>,
-}
-
-impl EnvSecrets {
-    /// Notary 0.7: a base role has its own variable or none, every other role has the delegations' one.
-    fn of_role(&self, role: &str) -> Option<&Passphrase> {
-        match role {
-            "root" => self.root.as_ref(),
-            "targets" => self.targets.as_ref(),
-            "snapshot" => self.snapshot.as_ref(),
-            "timestamp" => None,
-            _ => self.delegation.as_ref(),
-        }
-    }
-}
 
 /// A person's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,17 +94,6 @@ impl PromptError {
             }
             Self::Io(_) | Self::TooManyAttempts => None,
         }
-    }
-}
-
-/// The variable that serves a role.
-fn variable(role: &str) -> Option<&'static str> {
-    match role {
-        "root" => Some("NOTARY_ROOT_PASSPHRASE"),
-        "targets" => Some("NOTARY_TARGETS_PASSPHRASE"),
-        "snapshot" => Some("NOTARY_SNAPSHOT_PASSPHRASE"),
-        "timestamp" => None,
-        _ => Some("NOTARY_DELEGATION_PASSPHRASE"),
     }
 }
 
@@ -413,12 +344,12 @@ impl Person {
         match self {
             Self::AtTerminal => {
                 let typed = Zeroizing::new(rpassword::read_password_with_config(terminal())?);
-                Ok(Passphrase(SecretString::from(typed.as_str())))
+                Ok(Passphrase::from(SecretString::from(typed.as_str())))
             }
             #[cfg(test)]
             Self::Scripted { answers, shown } => {
                 shown.push('\n');
-                Ok(Passphrase(SecretString::from(answers.pop_front().unwrap_or_default())))
+                Ok(Passphrase::from(SecretString::from(answers.pop_front().unwrap_or_default())))
             }
         }
     }
@@ -453,7 +384,8 @@ fn terminal() -> rpassword::Config {
 mod tests {
     use secrecy::SecretString;
 
-    use super::{Answer, EnvSecrets, Passphrase, Prompt, PromptError};
+    use super::{Answer, Prompt, PromptError};
+    use crate::secret::{EnvSecrets, Passphrase};
 
     const ID: &str = "0123456789abcdef";
 
@@ -463,30 +395,6 @@ mod tests {
 
     fn text(passphrase: &Passphrase) -> &str {
         std::str::from_utf8(passphrase.expose()).unwrap()
-    }
-
-    #[test]
-    fn each_role_reads_its_own_variable() {
-        let environment = EnvSecrets {
-            root: secret("r"),
-            targets: secret("t"),
-            snapshot: secret("s"),
-            delegation: secret("d"),
-        };
-        for (role, expected) in [
-            ("root", Some("r")),
-            ("targets", Some("t")),
-            ("snapshot", Some("s")),
-            ("timestamp", None),
-            ("targets/releases", Some("d")),
-            ("delegation", Some("d")),
-            ("user", Some("d")),
-            ("", Some("d")),
-        ] {
-            assert_eq!(environment.of_role(role).map(text), expected, "{role}");
-        }
-        let only_delegation = EnvSecrets { delegation: secret("d"), ..EnvSecrets::default() };
-        assert!(only_delegation.of_role("root").is_none());
     }
 
     #[test]
@@ -533,8 +441,7 @@ mod tests {
         assert_eq!(text(&prompt.new_passphrase("targets", ID).unwrap()), "long enough");
         let enter = "Enter passphrase for new targets key with ID 0123456: \n";
         let repeat = "Repeat passphrase for new targets key with ID 0123456: \n";
-        let expected =
-            [enter, super::TOO_SHORT, enter, repeat, super::MISMATCH, enter, repeat].concat();
+        let expected = [enter, super::TOO_SHORT, enter, repeat, super::MISMATCH, enter, repeat].concat();
         assert_eq!(prompt.shown(), expected);
     }
 
@@ -569,12 +476,8 @@ mod tests {
 
     #[test]
     fn a_variable_never_becomes_a_pin() {
-        let all = EnvSecrets {
-            root: secret("1"),
-            targets: secret("2"),
-            snapshot: secret("3"),
-            delegation: secret("4"),
-        };
+        let all =
+            EnvSecrets { root: secret("1"), targets: secret("2"), snapshot: secret("3"), delegation: secret("4") };
         let prompt = Prompt::scripted(all, &[]);
         let error = prompt.pin("token release", "").unwrap_err();
         assert_eq!(error.to_string(), "no PIN for token release: standard input is no terminal");

@@ -132,7 +132,9 @@ impl AgentError {
                 Some("nothing was sent; find out who made it, and remove it or name another with --agent".to_owned())
             }
             Self::TimedOut { .. } => Some("look at signet agent status, and at agent.log beside its ledger".to_owned()),
-            Self::Unexpected { .. } => Some("repeat it; if it stays, compare the versions in signet agent status".to_owned()),
+            Self::Unexpected { .. } => {
+                Some("repeat it; if it stays, compare the versions in signet agent status".to_owned())
+            }
             Self::Prompt(error) => error.remedy(),
             Self::Setting { .. } => None,
         }
@@ -173,7 +175,9 @@ impl AgentError {
                 "publish what was signed, take version {}, or give up a root that never got out: signet ledger abandon GUN",
                 detail("next")
             ),
-            Reason::EvidenceMissing => "show the whole chain of roots; the server must serve every <N>.root.json".to_owned(),
+            Reason::EvidenceMissing => {
+                "show the whole chain of roots; the server must serve every <N>.root.json".to_owned()
+            }
             Reason::EvidenceRejected => {
                 "what the server serves does not verify: check -s, and the cache in the trust directory".to_owned()
             }
@@ -191,15 +195,16 @@ impl AgentError {
                 Some("none") => "the token is blocked now: unblock it with its SO PIN or PUK".to_owned(),
                 Some(number) => format!("tries left: {number}"),
             },
-            Reason::LastPinTry => format!(
-                "if you are sure of the PIN: signet agent unlock {} --spend-last-try",
-                quoted(detail("token"))
-            ),
+            Reason::LastPinTry => {
+                format!("if you are sure of the PIN: signet agent unlock {} --spend-last-try", quoted(detail("token")))
+            }
             Reason::PinBlocked => format!("unblock token {} with its SO PIN or PUK", detail("token")),
             Reason::TokenAbsent => format!("insert token {} and repeat", detail("token")),
             Reason::TokenFailed => "signet agent status shows the token's trouble".to_owned(),
             Reason::NotSupported => "choose another algorithm, or another place: --file, --token NAME".to_owned(),
-            Reason::LedgerUnavailable => "look at the disk of the agent's state directory: signet agent status".to_owned(),
+            Reason::LedgerUnavailable => {
+                "look at the disk of the agent's state directory: signet agent status".to_owned()
+            }
             Reason::TouchTimeout => "repeat, and touch the token when it blinks".to_owned(),
             Reason::Busy => "repeat in a moment".to_owned(),
             Reason::Internal => match self.detail("request_id") {

@@ -14,8 +14,8 @@ use std::{
 };
 
 use signet_proto::v1::{
-    self, agent_client::AgentClient, audit_client::AuditClient, keys_client::KeysClient,
-    signing_client::SigningClient, tokens_client::TokensClient,
+    self, agent_client::AgentClient, audit_client::AuditClient, keys_client::KeysClient, signing_client::SigningClient,
+    tokens_client::TokensClient,
 };
 use signet_tuf::{Gun, Role};
 use time::OffsetDateTime;
@@ -177,7 +177,8 @@ impl Client {
             not_before: now.unix_timestamp(),
             days: CERTIFICATE_DAYS,
         };
-        let made = self.unlocking(async |channel| answered(keys_client(channel).certify(request.clone())).await).await?;
+        let made =
+            self.unlocking(async |channel| answered(keys_client(channel).certify(request.clone())).await).await?;
         String::from_utf8(made.pem)
             .map_err(|_| AgentError::Unexpected { what: "a certificate that is not PEM".to_owned() })
     }
@@ -300,10 +301,7 @@ impl Client {
     }
 
     /// Calls, unlocks what is locked, and calls again. What is still locked after it was unlocked ends it.
-    async fn unlocking<T>(
-        &mut self,
-        call: impl AsyncFn(&Channel) -> Result<T, AgentError>,
-    ) -> Result<T, AgentError> {
+    async fn unlocking<T>(&mut self, call: impl AsyncFn(&Channel) -> Result<T, AgentError>) -> Result<T, AgentError> {
         let channel = self.channel().await?;
         let mut unlocked: Vec<Locked> = Vec::new();
         loop {

@@ -163,7 +163,10 @@ async fn speak(stream: UnixStream) -> Result<Channel, tonic::transport::Error> {
         async move { stream.map(TokioIo::new).ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionReset)) }
     });
     // The address is not used: the stream is there already.
-    Endpoint::from_static("http://signet-agent").connect_timeout(CONNECT_TIMEOUT).connect_with_connector(connector).await
+    Endpoint::from_static("http://signet-agent")
+        .connect_timeout(CONNECT_TIMEOUT)
+        .connect_with_connector(connector)
+        .await
 }
 
 #[cfg(test)]

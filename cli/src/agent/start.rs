@@ -229,7 +229,9 @@ mod tests {
     fn a_winner_is_a_process_that_lives() {
         let base = tempfile::tempdir().unwrap();
         assert!(!has_winner(base.path()));
-        for (text, expected) in [(format!("{}\n", std::process::id()), true), ("0".to_owned(), false), (String::new(), false)] {
+        for (text, expected) in
+            [(format!("{}\n", std::process::id()), true), ("0".to_owned(), false), (String::new(), false)]
+        {
             fs::write(base.path().join("agent.lock"), &text).unwrap();
             assert_eq!(has_winner(base.path()), expected, "{text:?}");
         }

@@ -6,10 +6,7 @@ use signet_proto::{Reason, v1};
 use tonic::transport::Channel;
 
 use super::{AgentError, answered, keys_client, tokens_client};
-use crate::{
-    log::visible,
-    prompt::{Passphrase, Prompt},
-};
+use crate::{log::visible, prompt::Prompt, secret::Passphrase};
 
 /// How often a person may try a PIN in one go, if the token allows it.
 const PIN_TRIES: u32 = 3;

@@ -21,15 +21,14 @@ use crate::{
     agent::{
         AgentError, agent_client, answered,
         socket::Link,
-        start,
-        tokens_client,
+        start, tokens_client,
         unlock::{LastTry, TokenUnlock, unlock_token, unlock_token_asking},
     },
     commands::version::VERSION,
     context::Context,
     exit::CliError,
-    prompt::Passphrase,
     render::table,
+    secret::Passphrase,
 };
 
 /// How long an agent may take to settle what is under way.
@@ -148,7 +147,10 @@ async fn status(context: &mut Context, form: Form) -> Result<(), CliError> {
     let status = answered(agent_client(&link.channel).status(v1::StatusRequest {})).await?;
     let tokens = answered(tokens_client(&link.channel).list(v1::ListTokensRequest {})).await?.tokens;
     if status.version != VERSION {
-        tracing::warn!("the agent has version {}, this client {VERSION}; restart it: signet agent stop", status.version);
+        tracing::warn!(
+            "the agent has version {}, this client {VERSION}; restart it: signet agent stop",
+            status.version
+        );
     }
     let socket = context.agent.socket()?;
     match form {
@@ -243,7 +245,10 @@ async fn stop(context: &mut Context) -> Result<(), CliError> {
     let pid = link.pid.filter(|pid| u32::try_from(*pid) == Ok(status.pid)).and_then(Pid::from_raw);
     let Some(pid) = pid else {
         let remedy = "stop it there: systemctl --user stop signet-agent";
-        return Err(CliError::with_remedy("the agent was started by a service manager, or in another container", remedy));
+        return Err(CliError::with_remedy(
+            "the agent was started by a service manager, or in another container",
+            remedy,
+        ));
     };
     kill_process(pid, Signal::TERM)
         .map_err(|error| CliError::failed(format!("cannot stop signet-agent, pid {}: {error}", status.pid)))?;
@@ -294,8 +299,11 @@ async fn only_token(link: &Link) -> Result<String, CliError> {
 /// One line, without its end.
 fn pin_from(file: &Path) -> Result<Passphrase, CliError> {
     let unreadable = |why: String| CliError::failed(format!("cannot read the PIN from {}: {why}", file.display()));
-    let opened: io::Result<Box<dyn Read>> =
-        if file == Path::new("-") { Ok(Box::new(io::stdin())) } else { File::open(file).map(|file| Box::new(file) as _) };
+    let opened: io::Result<Box<dyn Read>> = if file == Path::new("-") {
+        Ok(Box::new(io::stdin()))
+    } else {
+        File::open(file).map(|file| Box::new(file) as _)
+    };
     let mut text = Zeroizing::new(String::new());
     opened
         .and_then(|opened| opened.take(MAX_PIN_BYTES).read_to_string(&mut text))
@@ -346,11 +354,7 @@ mod tests {
 
     #[test]
     fn a_token_in_trouble_is_shown() {
-        let token = v1::Token {
-            name: "release".to_owned(),
-            trouble: "no module".to_owned(),
-            ..v1::Token::default()
-        };
+        let token = v1::Token { name: "release".to_owned(), trouble: "no module".to_owned(), ..v1::Token::default() };
         let words = in_words(&status(), std::slice::from_ref(&token), Path::new("/a"));
         assert!(words.contains("release              absent    unknown      no module\n"), "{words}");
         let json = in_json(&status(), &[token], Path::new("/a"));
@@ -361,10 +365,15 @@ mod tests {
     #[test]
     fn a_pin_is_the_first_line_of_its_file() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        for (text, expected) in [("1234\n", Some("1234")), (" 12 34\r\nrest", Some(" 12 34")), ("", None), ("\n", None)] {
+        for (text, expected) in [("1234\n", Some("1234")), (" 12 34\r\nrest", Some(" 12 34")), ("", None), ("\n", None)]
+        {
             std::fs::write(file.path(), text).unwrap();
             let pin = pin_from(file.path());
-            assert_eq!(pin.ok().map(|pin| pin.expose().to_vec()), expected.map(|pin| pin.as_bytes().to_vec()), "{text:?}");
+            assert_eq!(
+                pin.ok().map(|pin| pin.expose().to_vec()),
+                expected.map(|pin| pin.as_bytes().to_vec()),
+                "{text:?}"
+            );
         }
         assert!(pin_from(Path::new("/nowhere/pin")).unwrap_err().to_string().contains("/nowhere/pin"));
     }

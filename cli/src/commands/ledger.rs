@@ -117,7 +117,10 @@ async fn published_roots(server: &Server, gun: &Gun, root: SignedRoot) -> Result
         Ok(wire) => wire,
         Err(ServerError::NotFound { .. }) => {
             let message = format!("{gun} was never published, so there is no version before root {}", root.version);
-            return Err(CliError::with_remedy(message, format!("publish it, or begin again: signet init {gun} --new-collection")));
+            return Err(CliError::with_remedy(
+                message,
+                format!("publish it, or begin again: signet init {gun} --new-collection"),
+            ));
         }
         Err(error) => return Err(error.into()),
     };

@@ -29,7 +29,9 @@ pub fn run(context: &mut Context) -> Result<(), CliError> {
 pub fn line(face: Face) -> String {
     let commit = COMMIT.unwrap_or_default();
     match face {
-        Face::Notary => format!("notary Version: {VERSION}, Git commit: {commit}, Go version: none (signet {VERSION})\n"),
+        Face::Notary => {
+            format!("notary Version: {VERSION}, Git commit: {commit}, Go version: none (signet {VERSION})\n")
+        }
         Face::Signet => format!("signet Version: {VERSION}, Git commit: {commit}\n"),
     }
 }
