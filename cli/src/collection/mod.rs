@@ -11,6 +11,8 @@ pub mod link;
 mod pinning;
 pub mod publish;
 pub mod search;
+#[cfg(test)]
+mod tests;
 pub mod update;
 
 use std::collections::BTreeMap;

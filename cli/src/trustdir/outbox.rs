@@ -19,6 +19,8 @@ use crate::trustdir::changelist::Staged;
 
 const FORMAT: u32 = 1;
 const UNFINISHED: &str = ".outbox-";
+/// No command writes one file for so long.
+const LEFT_OVER: std::time::Duration = std::time::Duration::from_secs(600);
 /// How long a retry counts as the same publish.
 const RETRY: Duration = Duration::hours(12);
 
@@ -251,16 +253,25 @@ impl GunDir {
     }
 }
 
-/// Removes what crashes left of outboxes that never were, or are no more. Only under the lock.
+/// Removes what crashes left: outboxes that never were or are no more, and old temporary files. Only under the lock.
 pub(super) fn sweep(base: &Path) -> Result<(), TrustDirError> {
     let entries = fs::read_dir(base).map_err(|e| unreadable(base, e))?;
     for entry in entries {
         let entry = entry.map_err(|e| unreadable(base, e))?;
-        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
-            fs::remove_dir_all(entry.path()).map_err(|e| unwritable(&entry.path(), e))?;
+        let (name, path) = (entry.file_name().to_string_lossy().into_owned(), entry.path());
+        if name.starts_with(UNFINISHED) {
+            fs::remove_dir_all(&path).map_err(|e| unwritable(&path, e))?;
+        } else if name.starts_with(".signet-") && name.ends_with(".tmp") && is_left_over(&path) {
+            remove_if_there(&path)?;
         }
     }
     Ok(())
+}
+
+/// Old enough that no command can still be writing it.
+fn is_left_over(path: &Path) -> bool {
+    let age = fs::metadata(path).and_then(|file| file.modified()).ok().and_then(|since| since.elapsed().ok());
+    age.is_some_and(|age| age > LEFT_OVER)
 }
 
 /// No slash in a file name; delegation names have no dots, so two roles never share one.
