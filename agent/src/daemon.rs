@@ -194,14 +194,8 @@ async fn idle(mut connections: watch::Receiver<usize>, keystores: &Keystores, se
 fn lock(state_dir: &Path) -> Result<File, DaemonError> {
     let path = state_dir.join("agent.lock");
     let io = |source| DaemonError::Io { what: path.display().to_string(), source };
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(io)?;
+    let mut file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(io)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => {
@@ -217,7 +211,8 @@ fn lock(state_dir: &Path) -> Result<File, DaemonError> {
 }
 
 fn generation_rules(config: &Config) -> Vec<(String, String)> {
-    let rules = config.token.iter().flat_map(|token| token.roles.iter().map(|role| (role.clone(), token.name().to_owned())));
+    let rules =
+        config.token.iter().flat_map(|token| token.roles.iter().map(|role| (role.clone(), token.name().to_owned())));
     rules.collect()
 }
 

@@ -1,9 +1,9 @@
 //! What the process gives up before it holds a secret.
 
 use rustix::{
+    fs::Mode,
     mm::{MlockAllFlags, mlockall},
     process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit, umask},
-    fs::Mode,
 };
 
 /// No core files, no debugger of the same user, no file that others can read, and no secret in swap where the

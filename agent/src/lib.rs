@@ -1,7 +1,7 @@
 //! The agent: holds keys, understands what it signs, records before it signs.
 //!
 //! Floors, top to bottom: `daemon` · `listen`, `rpc` · `sign` · `ledger`, `keystore` ·
-//! `store`, `policy`, `guard`, `log`, `intent`, `caller`, `config`, `paths`, `secret` · `clock`.
+//! `store`, `policy`, `guard`, `log`, `intent`, `caller`, `config`, `paths`, `secret`, `uri` · `clock`.
 //! `use` points down, or sideways inside one folder; a test reads the `use` lines.
 
 pub mod caller;
@@ -21,3 +21,4 @@ pub mod rpc;
 pub mod secret;
 pub mod sign;
 pub mod store;
+pub mod uri;

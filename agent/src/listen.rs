@@ -76,14 +76,22 @@ impl Socket {
     ///
     /// # Errors
     /// [`ServeError`] if the transport fails.
-    pub async fn serve(self, routes: Routes, activity: Activity, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+    pub async fn serve(
+        self,
+        routes: Routes,
+        activity: Activity,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), ServeError> {
         let Self { listener, path } = self;
         let name = SocketName(path);
         let stop = async move {
             stop.await;
             drop(name);
         };
-        Ok(Server::builder().add_routes(routes).serve_with_incoming_shutdown(incoming(listener, activity), stop).await?)
+        Ok(Server::builder()
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(incoming(listener, activity), stop)
+            .await?)
     }
 }
 

@@ -33,15 +33,17 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    // cryptoki reports every mechanism that it does not know as an error.
+    let quiet = || EnvFilter::new("info,cryptoki=off");
     tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_from_env("SIGNET_LOG").unwrap_or_else(|_| EnvFilter::new("info")))
+        .with_env_filter(EnvFilter::try_from_env("SIGNET_LOG").unwrap_or_else(|_| quiet()))
         .with_writer(io::stderr)
         .with_ansi(false)
         .init();
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("signet-agent: {error:#}");
+            eprintln!("signet-agent: {error}");
             ExitCode::FAILURE
         }
     }

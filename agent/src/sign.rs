@@ -164,8 +164,7 @@ impl Signing {
         let now = self.clock.now();
         blocking(move || {
             let intent = Intent::parse(&request.gun, &request.role, &request.keys, request.signed)?;
-            let shown =
-                guard::verify_evidence(&intent.gun, &intent.role, Some(&intent.metadata), &request.evidence)?;
+            let shown = guard::verify_evidence(&intent.gun, &intent.role, Some(&intent.metadata), &request.evidence)?;
             let previous = shown.current.as_ref().map(|(_, metadata)| metadata);
             guard::check_content(&intent, previous, &shown.parents, now)?;
             let listed = guard::listed_keys(&intent, &shown)?;

@@ -14,7 +14,7 @@ const FLOORS: [&[&str]; 6] = [
     &["listen", "rpc"],
     &["sign"],
     &["ledger", "keystore"],
-    &["store", "policy", "guard", "log", "intent", "caller", "config", "paths", "secret", "harden"],
+    &["store", "policy", "guard", "log", "intent", "caller", "config", "paths", "secret", "harden", "uri"],
     &["clock"],
 ];
 

@@ -86,11 +86,13 @@ pub fn check(
 /// A snapshot without a delegation that is still listed hides that delegation's targets from every client.
 fn nothing_dropped(snapshot: &Snapshot, before: &Snapshot, parents: &[Targets]) -> Result<(), ContentFault> {
     let listed = |role: &Role| {
-        parents.iter().flat_map(|parent| &parent.delegations.roles).any(|delegated| delegated.name.as_str() == role.as_str())
+        parents
+            .iter()
+            .flat_map(|parent| &parent.delegations.roles)
+            .any(|delegated| delegated.name.as_str() == role.as_str())
     };
-    let dropped = before.meta.keys().find(|role| {
-        !snapshot.meta.contains_key(role) && (parents.is_empty() || listed(role))
-    });
+    let dropped =
+        before.meta.keys().find(|role| !snapshot.meta.contains_key(role) && (parents.is_empty() || listed(role)));
     match dropped {
         Some(delegation) => Err(ContentFault::DroppedFromSnapshot { delegation: delegation.clone() }),
         None => Ok(()),

@@ -86,17 +86,9 @@ pub enum EvidenceFault {
 ///
 /// # Errors
 /// [`EvidenceFault`] names the document and what is wrong with it.
-pub fn verify(
-    gun: &Gun,
-    role: &Role,
-    asked: Option<&Metadata>,
-    bytes: &EvidenceBytes,
-) -> Result<Shown, EvidenceFault> {
-    let envelopes = bytes
-        .root_chain
-        .iter()
-        .map(|document| read(&Role::Root, document))
-        .collect::<Result<Vec<_>, _>>()?;
+pub fn verify(gun: &Gun, role: &Role, asked: Option<&Metadata>, bytes: &EvidenceBytes) -> Result<Shown, EvidenceFault> {
+    let envelopes =
+        bytes.root_chain.iter().map(|document| read(&Role::Root, document)).collect::<Result<Vec<_>, _>>()?;
     check_chain(gun, &envelopes)?;
     let mut shown = Shown {
         chain: envelopes.iter().map(mark).collect(),
@@ -148,7 +140,8 @@ fn parents(role: &Role, documents: &[Vec<u8>], shown: &Shown) -> Result<Vec<Targ
         return Err(EvidenceFault::Parents { role: role.clone() });
     }
     let mut so_far = Shown { roots: shown.roots.clone(), ..Shown::default() };
-    for (document, parent) in documents.iter().zip(if *role == Role::Snapshot { vec![Role::Targets] } else { lineage }) {
+    for (document, parent) in documents.iter().zip(if *role == Role::Snapshot { vec![Role::Targets] } else { lineage })
+    {
         let envelope = read(&parent, document)?;
         signed_for(&parent, &envelope, &so_far)?;
         so_far.parents.extend(envelope.targets().cloned());
@@ -187,7 +180,9 @@ fn signed_for(role: &Role, envelope: &Envelope, shown: &Shown) -> Result<(), Evi
         }
     }
     match first_failure {
-        Some(source) if shown.roots.first().is_some_and(|root| root.version == Version::FIRST) => Err(unverified(source)),
+        Some(source) if shown.roots.first().is_some_and(|root| root.version == Version::FIRST) => {
+            Err(unverified(source))
+        }
         _ => Err(EvidenceFault::RootsMissing),
     }
 }
@@ -230,7 +225,8 @@ pub fn listed_keys(intent: &Intent, shown: &Shown) -> Result<Listed, Refusal> {
 }
 
 fn keys_of_roots(new: &Root, before: &[Root]) -> Listed {
-    let mut listed = Listed { keys: BTreeMap::new(), role_keys: RoleKeys { key_ids: Vec::new(), threshold: new.root.threshold } };
+    let mut listed =
+        Listed { keys: BTreeMap::new(), role_keys: RoleKeys { key_ids: Vec::new(), threshold: new.root.threshold } };
     for root in std::iter::once(new).chain(before.iter().rev()) {
         for id in &root.root.key_ids {
             if let Some(key) = root.keys.get(id)

@@ -106,7 +106,8 @@ fn a_delegation_stands_on_its_parents() {
     let shown = verify(nested, Some(&asked.metadata), &show(parents())).expect("parents");
     assert!(!listed_keys(&asked, &shown).expect("listed").role_keys.key_ids.is_empty());
     let [targets, p384] = parents().try_into().expect("two");
-    let wrong = [vec![], vec![targets.clone()], vec![p384.clone(), targets.clone()], vec![targets.clone(), targets, p384]];
+    let wrong =
+        [vec![], vec![targets.clone()], vec![p384.clone(), targets.clone()], vec![targets.clone(), targets, p384]];
     for delegating in wrong {
         verify(nested, Some(&asked.metadata), &show(delegating)).expect_err("not the parents");
     }

@@ -168,10 +168,7 @@ mod tests {
     #[test]
     fn a_conflict_names_the_next_free_version() {
         let line = Line { floor: Some(mark(5, "a")), shown: Some(mark(3, "x")) };
-        assert!(matches!(
-            check(&Role::Targets, &line, mark(5, "b"), 10),
-            Err(VersionFault::Conflict { next: 6, .. })
-        ));
+        assert!(matches!(check(&Role::Targets, &line, mark(5, "b"), 10), Err(VersionFault::Conflict { next: 6, .. })));
         assert_eq!(next_free(&Line::default()), 1);
     }
 }

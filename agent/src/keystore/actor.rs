@@ -14,8 +14,9 @@ use super::pin::Refused;
 use super::queue::{Jobs, QUEUE, ask, ask_any, ask_within};
 use super::signer::{Job, Signer};
 use super::token::{Facts, Fault, Token};
-use super::{KeyInfo, KeystoreError, LastTry, Located, Place, Scope, StartError, TokenConfig, TokenInfo};
+use super::{KeyInfo, KeystoreError, LastTry, Located, Place, Scope, StartError, TokenInfo};
 use crate::caller::Connection;
+use crate::config::TokenConfig;
 use crate::ledger::Permit;
 use crate::secret::Secret;
 

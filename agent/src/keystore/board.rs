@@ -6,8 +6,9 @@ use signet_tuf::{Gun, Role};
 
 use super::token::{Facts, KeyObject, Login};
 use super::unlock::Unlocks;
-use super::{KeyInfo, Located, Place, PlaceState, Tries, uri};
+use super::{KeyInfo, Located, Place, PlaceState, Tries};
 use crate::caller::Connection;
+use crate::uri;
 
 /// One token, as its owner last saw it.
 #[derive(Debug, Clone)]

@@ -5,7 +5,6 @@
 
 mod actor;
 mod board;
-mod config;
 mod error;
 mod file;
 mod modulepath;
@@ -20,7 +19,6 @@ mod tests;
 mod token;
 mod trustdir;
 mod unlock;
-mod uri;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -36,15 +34,14 @@ use self::file::FileRequest;
 use self::pkcs11::{Module, Pkcs11Token};
 use self::queue::ask;
 use crate::caller::Connection;
+use crate::config::TokenConfig;
 use crate::ledger::Permit;
 use crate::secret::Secret;
 
-pub use config::{TokenConfig, TokenConfigError, TokenSelector};
 pub use error::{KeystoreError, Reached, StartError};
 pub use place::{KeyInfo, KeySelector, Listing, Located, Place, PlaceState, TokenInfo, Tries};
 pub use trustdir::TrustDir;
 pub use unlock::{LastTry, Scope};
-pub use uri::{Pkcs11Uri, UriError};
 
 /// The name of the file keystore in errors.
 const FILES: &str = "the file keystore";

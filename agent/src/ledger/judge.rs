@@ -110,7 +110,10 @@ impl Judge<'_> {
             ));
         }
         if self.batch.floor(id, &Role::Root)? != Some(mark) {
-            return no(format!("root version {} with SHA-256 {} is not the last one signed", mark.version, mark.digest));
+            return no(format!(
+                "root version {} with SHA-256 {} is not the last one signed",
+                mark.version, mark.digest
+            ));
         }
         let (_, published) = self.batch.collection_facts(id)?;
         if published >= mark.version.get() {

@@ -30,10 +30,12 @@ impl Refusals {
     /// The event to record, or none if it is equal to the last one or in excess: then it is counted.
     pub(super) fn admit(&mut self, refused: &RefusedRequest, now: OffsetDateTime) -> Option<Event> {
         let same = fingerprint(refused);
-        let lately = self
-            .0
-            .entry(refused.principal.clone())
-            .or_insert(Lately { since: now, recorded: 0, uncounted: 0, last: Hash::default() });
+        let lately = self.0.entry(refused.principal.clone()).or_insert(Lately {
+            since: now,
+            recorded: 0,
+            uncounted: 0,
+            last: Hash::default(),
+        });
         if window_is_over(lately.since, now) {
             lately.since = now;
             lately.recorded = 0;

@@ -3,9 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use proptest::prelude::*;
-use signet_tuf::{
-    Digest, Expires, Gun, KeyName, Metadata, Targets, Version, json, notary1,
-};
+use signet_tuf::{Digest, Expires, Gun, KeyName, Metadata, Targets, Version, json, notary1};
 use tempfile::TempDir;
 use time::{Duration, macros::datetime};
 
@@ -306,10 +304,7 @@ async fn keys_of_an_older_root_do_not_sign_once_a_newer_one_is_published() {
     let rotated = root_chain(&[mark(1, "root 1"), mark(2, "root 2")]);
     bench.sign(&targets(1, 0), rotated.clone()).await;
     bench.ledger.published(owner(), gun(), rotated.clone()).await.expect("known");
-    assert!(matches!(
-        refusal(bench.decide(&targets(2, 0), first_root()).await),
-        Refusal::StaleRoot { .. }
-    ));
+    assert!(matches!(refusal(bench.decide(&targets(2, 0), first_root()).await), Refusal::StaleRoot { .. }));
     bench.sign(&targets(2, 0), rotated).await;
 }
 
@@ -339,7 +334,9 @@ async fn an_altered_record_is_noticed_at_the_next_start() {
     drop(ledger);
     while grown.changed().await.is_ok() {}
     let connection = rusqlite::Connection::open(&path).expect("the file");
-    connection.execute("UPDATE record SET body = CAST(replace(body, 'signed', 'stolen') AS BLOB) WHERE seq = 3", []).expect("altered");
+    connection
+        .execute("UPDATE record SET body = CAST(replace(body, 'signed', 'stolen') AS BLOB) WHERE seq = 3", [])
+        .expect("altered");
     drop(connection);
     let error = open(&path).expect_err("altered").to_string();
     assert!(error.contains("record 3 does not match"), "{error}");
@@ -361,15 +358,14 @@ async fn the_head_is_the_hash_of_the_records() {
 }
 
 mod abandon {
-    use signet_tuf::{PublicKey, Root, RoleKeys};
+    use signet_tuf::{PublicKey, RoleKeys, Root};
 
     use super::*;
 
     fn root(version: u64, days: i64) -> Arc<Intent> {
-        let generated = aws_lc_rs::signature::EcdsaKeyPair::generate(
-            &aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING,
-        )
-        .expect("a key");
+        let generated =
+            aws_lc_rs::signature::EcdsaKeyPair::generate(&aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING)
+                .expect("a key");
         let spki = aws_lc_rs::encoding::AsDer::<aws_lc_rs::encoding::PublicKeyX509Der>::as_der(
             aws_lc_rs::signature::KeyPair::public_key(&generated),
         )
@@ -444,8 +440,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         Just(Some(Outcome::Unknown)),
         Just(None)
     ];
-    let sign = (1..5u64, 0..3i64, outcome)
-        .prop_map(|(version, content, outcome)| Step::Sign { version, content, outcome });
+    let sign =
+        (1..5u64, 0..3i64, outcome).prop_map(|(version, content, outcome)| Step::Sign { version, content, outcome });
     proptest::collection::vec(prop_oneof![9 => sign, 1 => Just(Step::Crash)], 1..40)
 }
 

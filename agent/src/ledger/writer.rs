@@ -142,7 +142,11 @@ fn len<T>(items: &[T]) -> u64 {
 }
 
 /// Holds an answer back until the commit. If the store fails before `fill`, the reply is sent as unavailable.
-fn answer<T: 'static>(answers: &mut Vec<Answer>, reply: Reply<T>, result: Stored<Result<T, LedgerError>>) -> Stored<()> {
+fn answer<T: 'static>(
+    answers: &mut Vec<Answer>,
+    reply: Reply<T>,
+    result: Stored<Result<T, LedgerError>>,
+) -> Stored<()> {
     let (result, outcome) = match result {
         Ok(result) => (result, Ok(())),
         Err(error) => (Err(LedgerError::Unavailable(error.to_string())), Err(error)),
@@ -259,7 +263,11 @@ impl State {
         let seq = self.append(batch, Some(ask.principal.clone()), granted)?;
         let mut permits = Vec::with_capacity(ask.keys.len());
         for (key, scheme) in &ask.keys {
-            batch.add_permit(&NewPermit { seq, key: *key, line: Some((line, &ask.intent.role, ask.intent.version())) })?;
+            batch.add_permit(&NewPermit {
+                seq,
+                key: *key,
+                line: Some((line, &ask.intent.role, ask.intent.version())),
+            })?;
             permits.push(Permit::grant(Seq(seq), *key, *scheme, ask.intent.signed.clone()));
         }
         Ok(Ok(Grant { permits, decision: decision.as_str(), seq: Seq(seq), notices }))

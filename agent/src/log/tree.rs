@@ -65,12 +65,7 @@ impl Frontier {
     /// The tree hash; of the empty tree, the hash of nothing.
     #[must_use]
     pub fn root(&self) -> Hash {
-        self.peaks
-            .iter()
-            .rev()
-            .copied()
-            .reduce(|right, left| node_hash(&left, &right))
-            .unwrap_or_else(|| hash(&[]))
+        self.peaks.iter().rev().copied().reduce(|right, left| node_hash(&left, &right)).unwrap_or_else(|| hash(&[]))
     }
 }
 

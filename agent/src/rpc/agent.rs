@@ -11,10 +11,8 @@ impl agent_server::Agent for Services {
         self.caller(&request)?;
         let head = self.signing.ledger.head().await.map_err(|error| status::status(&error.into()))?;
         let about = &self.about;
-        let generate = about.generate.iter().map(|(role, token)| v1::GenerationRule {
-            role: role.clone(),
-            token: token.clone(),
-        });
+        let generate =
+            about.generate.iter().map(|(role, token)| v1::GenerationRule { role: role.clone(), token: token.clone() });
         Ok(Response::new(v1::StatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),

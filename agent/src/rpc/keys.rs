@@ -51,8 +51,7 @@ impl keys_server::Keys for Services {
         let (made, wants_passphrase) = match asked.place {
             Some(Wanted::Token(token)) => {
                 let keystores = &self.signing.keystores;
-                let made =
-                    keystores.generate_on_token(&token, algorithm, &asked.role, gun.as_ref(), &connection).await;
+                let made = keystores.generate_on_token(&token, algorithm, &asked.role, gun.as_ref(), &connection).await;
                 let made = made.map_err(keystore)?;
                 self.record_made(&connection, &made).await?;
                 (made, false)

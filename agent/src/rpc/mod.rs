@@ -65,8 +65,7 @@ impl Services {
 
     /// The caller, if policy serves them.
     fn caller<T>(&self, request: &Request<T>) -> Result<Arc<Connection>, Status> {
-        let connection =
-            request.extensions().get::<Arc<Connection>>().cloned().ok_or_else(status::unknown_caller)?;
+        let connection = request.extensions().get::<Arc<Connection>>().cloned().ok_or_else(status::unknown_caller)?;
         policy::decide(&self.owner, connection.principal()).map_err(|denied| status::denied(&denied))?;
         Ok(connection)
     }

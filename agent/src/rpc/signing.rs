@@ -15,10 +15,7 @@ use crate::{
 
 #[tonic::async_trait]
 impl signing_server::Signing for Services {
-    async fn preview(
-        &self,
-        request: Request<v1::PreviewRequest>,
-    ) -> Result<Response<v1::PreviewResponse>, Status> {
+    async fn preview(&self, request: Request<v1::PreviewRequest>) -> Result<Response<v1::PreviewResponse>, Status> {
         self.caller(&request)?;
         let asked = request.into_inner().request.unwrap_or_default();
         let asked = decode(asked).map_err(|error| status::status(&error))?;

@@ -19,11 +19,7 @@ pub(super) fn status(error: &SignError) -> Status {
 
 /// The same inside a stream.
 pub(super) fn refusal(error: &SignError) -> v1::Refusal {
-    v1::Refusal {
-        reason: error.reason().to_string(),
-        message: error.to_string(),
-        metadata: owned(error.metadata()),
-    }
+    v1::Refusal { reason: error.reason().to_string(), message: error.to_string(), metadata: owned(error.metadata()) }
 }
 
 /// No identity at the other end.

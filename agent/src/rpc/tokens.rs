@@ -35,8 +35,7 @@ impl tokens_server::Tokens for Services {
         let keystores = &self.signing.keystores;
         let places = match asked.what {
             Some(What::Token(token)) => {
-                let places =
-                    keystores.unlock_token(&token, secret, scope, last_try).await.map_err(keystore)?;
+                let places = keystores.unlock_token(&token, secret, scope, last_try).await.map_err(keystore)?;
                 if lasting {
                     let event = Event::Unlocked { token };
                     let recorded = self.signing.ledger.append(Some(connection.principal().clone()), event).await;
@@ -45,7 +44,8 @@ impl tokens_server::Tokens for Services {
                 places
             }
             Some(What::Key(key)) => {
-                let dir = open_trust_dir(optional_path(asked.trust_dir)).await.map_err(|error| status::status(&error))?;
+                let dir =
+                    open_trust_dir(optional_path(asked.trust_dir)).await.map_err(|error| status::status(&error))?;
                 let dir = dir.ok_or_else(|| bad_request("trust_dir: a key file is in a trust directory"))?;
                 vec![keystores.unlock_file(&dir, &key, secret, scope).await.map_err(keystore)?]
             }

@@ -49,7 +49,11 @@ impl Signing {
     ///
     /// # Cancellation
     /// Must run to its end, like [`Signing::sign`].
-    pub async fn certify(&self, connection: Arc<Connection>, request: CertificateRequest) -> Result<Certified, SignError> {
+    pub async fn certify(
+        &self,
+        connection: Arc<Connection>,
+        request: CertificateRequest,
+    ) -> Result<Certified, SignError> {
         let trust_dir = open_trust_dir(request.trust_dir.clone()).await?;
         let public = self.public_key(&request.key, trust_dir.as_ref(), &connection).await?;
         let template = template(&request, &public)?;

@@ -105,7 +105,9 @@ impl SignError {
     #[must_use]
     pub fn metadata(&self) -> Vec<(&'static str, String)> {
         match self {
-            Self::TooLarge { size, limit } => vec![("size_bytes", size.to_string()), ("limit_bytes", limit.to_string())],
+            Self::TooLarge { size, limit } => {
+                vec![("size_bytes", size.to_string()), ("limit_bytes", limit.to_string())]
+            }
             Self::Refused(refusal) | Self::Ledger(LedgerError::Refused(refusal)) => metadata_of_refusal(refusal),
             Self::Keystore(error) => metadata_of_keystore(error),
             Self::Malformed(_)

@@ -115,7 +115,12 @@ pub(super) fn choose(
                     Place::Token { token, .. } => Some(token.clone()),
                     Place::File(_) => None,
                 };
-                return Err(KeystoreError::Locked { key: public.canonical_id().to_string(), place, token, role: info.role });
+                return Err(KeystoreError::Locked {
+                    key: public.canonical_id().to_string(),
+                    place,
+                    token,
+                    role: info.role,
+                });
             }
         }
     }
@@ -145,12 +150,7 @@ fn missing(key_id: KeyId, failure: &KeystoreError) -> MissingKey {
 
 /// Keys that were named must all be there. Else the threshold must be, or everything that is not out of reach:
 /// a key that only waits for its passphrase is asked for first.
-fn enough(
-    hands: Hands,
-    mut failures: Vec<KeystoreError>,
-    named: &[KeyId],
-    threshold: u32,
-) -> Result<Hands, SignError> {
+fn enough(hands: Hands, mut failures: Vec<KeystoreError>, named: &[KeyId], threshold: u32) -> Result<Hands, SignError> {
     let complete = failures.is_empty() || (named.is_empty() && hands.ready.len() >= threshold as usize);
     if complete && !hands.ready.is_empty() {
         return Ok(hands);

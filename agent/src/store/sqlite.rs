@@ -134,7 +134,8 @@ fn prepare(connection: &mut Connection, new_id: [u8; 16]) -> rusqlite::Result<()
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     let there: bool =
-        connection.query_row("SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'ledger')", [], |row| row.get(0))?;
+        connection
+            .query_row("SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'ledger')", [], |row| row.get(0))?;
     if there {
         return Ok(());
     }
@@ -229,10 +230,9 @@ impl Batch<'_> {
 
     /// Digest of root version 1, and the newest root known to be published (0: none).
     pub fn collection_facts(&self, id: CollectionId) -> rusqlite::Result<(Digest, u64)> {
-        self.0.prepare_cached("SELECT root1, published_root FROM collection WHERE id = ?1")?.query_row(
-            params![id.0],
-            |row| Ok((Digest::from_bytes(row.get(0)?), unsigned(row.get(1)?))),
-        )
+        self.0
+            .prepare_cached("SELECT root1, published_root FROM collection WHERE id = ?1")?
+            .query_row(params![id.0], |row| Ok((Digest::from_bytes(row.get(0)?), unsigned(row.get(1)?))))
     }
 
     /// The server serves the collection with this root; never lowered.

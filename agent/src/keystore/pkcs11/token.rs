@@ -7,8 +7,9 @@ use cryptoki::slot::{Slot, TokenInfo};
 use super::fault::fault;
 use super::module::{Module, Running};
 use super::session::Pkcs11Session;
+use crate::config::TokenSelector;
+use crate::keystore::Tries;
 use crate::keystore::token::{Access, Facts, Fault, Login, Token, Urgency};
-use crate::keystore::{TokenSelector, Tries};
 
 /// A configured PKCS#11 token, there or not.
 #[derive(Debug, Clone)]

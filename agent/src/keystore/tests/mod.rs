@@ -19,8 +19,9 @@ use std::time::{Duration, Instant};
 
 use signet_tuf::{Algorithm, PublicKey};
 
-use super::{KeyInfo, Keystores, Scope, TokenConfig, TokenSelector};
+use super::{KeyInfo, Keystores, Scope};
 use crate::caller::{Connection, Principal};
+use crate::config::{TokenConfig, TokenSelector};
 use crate::ledger::{Permit, Scheme};
 use crate::secret::Secret;
 

@@ -4,7 +4,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
 use super::{PIN, alone, connection, eventually, key_on, permit, scope, secret, token};
-use crate::keystore::{KeystoreError, Keystores, LastTry, PlaceState, Scope, TokenConfig, Tries};
+use crate::config::TokenConfig;
+use crate::keystore::{KeystoreError, Keystores, LastTry, PlaceState, Scope, Tries};
 
 const COUNT_LOW: &str = "user PIN count low";
 const FINAL_TRY: u64 = 0x0002_0000;

@@ -3,7 +3,8 @@
 use signet_tuf::{Algorithm, KeyName};
 
 use super::{Lab, PIN, SOFTHSM, alone, connection, eventually, key_on, permit, run, scope, secret, succeed, token};
-use crate::keystore::{KeystoreError, Keystores, LastTry, PlaceState, StartError, TokenConfig, TokenSelector};
+use crate::config::{TokenConfig, TokenSelector};
+use crate::keystore::{KeystoreError, Keystores, LastTry, PlaceState, StartError};
 
 #[test]
 fn a_token_that_comes_later_works_without_a_restart() {

@@ -99,7 +99,7 @@ fn percent_decode(text: &str) -> Option<String> {
 }
 
 /// The URI of one key on one token.
-pub(super) fn of_key(token: &str, serial: &str, label: &str, id: &[u8]) -> String {
+pub(crate) fn of_key(token: &str, serial: &str, label: &str, id: &[u8]) -> String {
     let mut uri = format!("pkcs11:token={};serial={}", percent_encode(token), percent_encode(serial));
     if !label.is_empty() {
         uri.push_str(";object=");

@@ -1,5 +1,7 @@
 //! `agent.toml`: few keys, each with a default; an unknown one is an error.
 
+mod token;
+
 use std::{
     io,
     path::{Path, PathBuf},
@@ -7,7 +9,7 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::keystore::TokenConfig;
+pub use token::{TokenConfig, TokenConfigError, TokenSelector};
 
 /// Largest request by default: 64 MiB.
 const MAX_REQUEST_BYTES: usize = 64 << 20;
@@ -132,7 +134,7 @@ mod tests {
 
     #[test]
     fn the_example_is_loaded_and_says_the_defaults() {
-        let example = parse(include_str!("../../docs/agent.toml")).expect("the example is valid");
+        let example = parse(include_str!("../../../docs/agent.toml")).expect("the example is valid");
         let default = Config::default();
         assert_eq!(example.agent.max_request_bytes, default.agent.max_request_bytes);
         assert_eq!(example.agent.idle_timeout_seconds, default.agent.idle_timeout_seconds);

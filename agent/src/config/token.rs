@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::uri::{Pkcs11Uri, UriError};
+use crate::uri::{Pkcs11Uri, UriError};
 
 /// Sessions of a token, unless the configuration says otherwise.
 const DEFAULT_SESSIONS: usize = 4;
@@ -50,7 +50,7 @@ pub enum TokenSelector {
 }
 
 impl TokenSelector {
-    pub(super) fn matches(&self, label: &str, serial: &str, manufacturer: &str, model: &str) -> bool {
+    pub(crate) fn matches(&self, label: &str, serial: &str, manufacturer: &str, model: &str) -> bool {
         let agrees = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
         match self {
             Self::Label(wanted) => wanted == label,
