@@ -13,11 +13,8 @@ const FILES: [&str; 7] = [
 ];
 
 /// Messages with a PIN, a passphrase or a private key: their `Debug` is written by hand.
-const SECRET: [&str; 3] = [
-    "signet.v1.ChangePassphraseRequest",
-    "signet.v1.ImportKeyRequest",
-    "signet.v1.UnlockRequest",
-];
+const SECRET: [&str; 3] =
+    ["signet.v1.ChangePassphraseRequest", "signet.v1.ImportKeyRequest", "signet.v1.UnlockRequest"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     for file in FILES {

@@ -105,11 +105,7 @@ impl FromStr for Reason {
     type Err = UnknownReason;
 
     fn from_str(name: &str) -> Result<Self, UnknownReason> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|reason| reason.as_str() == name)
-            .ok_or_else(|| UnknownReason(name.to_owned()))
+        Self::ALL.iter().copied().find(|reason| reason.as_str() == name).ok_or_else(|| UnknownReason(name.to_owned()))
     }
 }
 

@@ -36,8 +36,23 @@ mod tests {
         let secret = || b"1234 is the PIN".to_vec();
         let texts = [
             format!("{:?}", UnlockRequest { secret: secret(), ..UnlockRequest::default() }),
-            format!("{:?}", ImportKeyRequest { pem: secret(), passphrase: secret(), new_passphrase: secret(), ..ImportKeyRequest::default() }),
-            format!("{:?}", ChangePassphraseRequest { old_passphrase: secret(), new_passphrase: secret(), ..ChangePassphraseRequest::default() }),
+            format!(
+                "{:?}",
+                ImportKeyRequest {
+                    pem: secret(),
+                    passphrase: secret(),
+                    new_passphrase: secret(),
+                    ..ImportKeyRequest::default()
+                }
+            ),
+            format!(
+                "{:?}",
+                ChangePassphraseRequest {
+                    old_passphrase: secret(),
+                    new_passphrase: secret(),
+                    ..ChangePassphraseRequest::default()
+                }
+            ),
         ];
         let as_numbers = format!("{:?}", secret());
         let as_numbers = as_numbers.trim_matches(['[', ']']);

@@ -42,7 +42,13 @@ pub(super) fn apply(draft: &mut Draft, keyring: &Keyring, change: &Change, now: 
 
 // --- targets
 
-fn add_target(draft: &mut Draft, keyring: &Keyring, role: Role, change: &Change, now: OffsetDateTime) -> Result<(), String> {
+fn add_target(
+    draft: &mut Draft,
+    keyring: &Keyring,
+    role: Role,
+    change: &Change,
+    now: OffsetDateTime,
+) -> Result<(), String> {
     let target = read_target(change.data.as_deref().unwrap_or_default())?;
     let signers = existing(draft, &role)?;
     if draft.targets.get(&role).and_then(|targets| targets.targets.get(&change.path)) == Some(&target) {
@@ -135,7 +141,8 @@ struct KeyValue {
 
 impl KeyData {
     fn parse(&self) -> Result<PublicKey, String> {
-        let kind = KeyType::from_wire(&self.keytype).ok_or_else(|| format!("the key type `{}` is not known", self.keytype))?;
+        let kind =
+            KeyType::from_wire(&self.keytype).ok_or_else(|| format!("the key type `{}` is not known", self.keytype))?;
         let public = STANDARD.decode(&self.keyval.public).map_err(|e| e.to_string())?;
         PublicKey::new(kind, public).map_err(|e| e.to_string())
     }
@@ -156,7 +163,8 @@ fn change_delegation(
     let parent = name.parent();
     must_sign(keyring, &existing(draft, &parent)?)?;
     let add_paths = data.add_paths.unwrap_or_default();
-    let way = search::visit_of(&draft.tree(), &parent).ok_or_else(|| invalid_role(role, "delegation does not exist"))?;
+    let way =
+        search::visit_of(&draft.tree(), &parent).ok_or_else(|| invalid_role(role, "delegation does not exist"))?;
     let outside = |path: &&String| !way.paths.iter().any(|allowed| path.starts_with(allowed.as_str()));
     if add_paths.iter().any(|path| outside(&path)) {
         return Err(invalid_role(role, "invalid paths to add to role"));
@@ -399,10 +407,20 @@ mod tests {
         let entry = draft.targets[&Role::Targets].delegations.roles[0].clone();
         assert_eq!((entry.key_ids, entry.paths, entry.threshold), (vec![key(B).key_id()], vec!["r/".to_owned()], 1));
         let id = key(B).canonical_id();
-        run(&mut draft, &keyring, &[change("update", "delegation", "targets/r", "", r#"{"clear_paths":true}"#)]).unwrap();
-        run(&mut draft, &keyring, &[change("update", "delegation", "targets/*", "", &format!(r#"{{"remove_keys":["{id}"]}}"#))]).unwrap();
+        run(&mut draft, &keyring, &[change("update", "delegation", "targets/r", "", r#"{"clear_paths":true}"#)])
+            .unwrap();
+        run(
+            &mut draft,
+            &keyring,
+            &[change("update", "delegation", "targets/*", "", &format!(r#"{{"remove_keys":["{id}"]}}"#))],
+        )
+        .unwrap();
         let delegations = &draft.targets[&Role::Targets].delegations;
-        assert!(delegations.keys.is_empty() && delegations.roles[0].key_ids.is_empty() && delegations.roles[0].paths.is_empty());
+        assert!(
+            delegations.keys.is_empty()
+                && delegations.roles[0].key_ids.is_empty()
+                && delegations.roles[0].paths.is_empty()
+        );
         run(&mut draft, &keyring, &[change("delete", "delegation", "targets/r", "", "")]).unwrap();
         assert!(draft.targets[&Role::Targets].delegations.roles.is_empty());
         assert_eq!(dirty(&draft), ["targets"]);

@@ -1,10 +1,7 @@
 //! Asking the agent for a signature: what the request stands on, and which version is the next free one.
 
 use signet_proto::{Reason, v1};
-use signet_tuf::{
-    Digest, Envelope, Gun, KeyId, Metadata, Method, Role, Signature, Version, notary1,
-    verify,
-};
+use signet_tuf::{Digest, Envelope, Gun, KeyId, Metadata, Method, Role, Signature, Version, notary1, verify};
 
 use super::{CollectionError, Document, build::Draft, link::Link};
 use crate::{
@@ -144,7 +141,11 @@ impl Signer<'_> {
         let envelope = Envelope::new(metadata, signatures);
         let (keys, listed) = draft.signers(role).ok_or_else(|| self.unsigned(role, "no role lists its keys"))?;
         verify::signed_by(&keys, &listed, &envelope).map_err(|problem| {
-            let missing: Vec<_> = response.missing.iter().map(|key| format!("key {} {}", key.key_id, reason_words(&key.reason))).collect();
+            let missing: Vec<_> = response
+                .missing
+                .iter()
+                .map(|key| format!("key {} {}", key.key_id, reason_words(&key.reason)))
+                .collect();
             self.unsigned(role, &format!("{problem} ({})", missing.join("; ")))
         })?;
         Ok(Document::of(envelope))
@@ -169,7 +170,11 @@ impl Signer<'_> {
         Ok(true)
     }
 
-    fn acknowledge(&mut self, refusal: &AgentError, digest: Digest) -> Result<Vec<v1::Acknowledgement>, CollectionError> {
+    fn acknowledge(
+        &mut self,
+        refusal: &AgentError,
+        digest: Digest,
+    ) -> Result<Vec<v1::Acknowledgement>, CollectionError> {
         let findings: Vec<_> = refusal.detail("findings").unwrap_or_default().split(',').map(str::trim).collect();
         let agreed = self.new_collection == NewCollection::Accept && findings == ["new-collection"];
         if !agreed {
@@ -198,10 +203,12 @@ impl Signer<'_> {
         let told = loop {
             let evidence = self.evidence(&Shown::default());
             match self.context.agent.published(&gun, evidence).await {
-                Err(refusal) if refusal.reason() == Some(Reason::EvidenceMissing) => match self.complete_chain().await {
-                    Ok(true) => {}
-                    Ok(false) | Err(_) => break Err(refusal),
-                },
+                Err(refusal) if refusal.reason() == Some(Reason::EvidenceMissing) => {
+                    match self.complete_chain().await {
+                        Ok(true) => {}
+                        Ok(false) | Err(_) => break Err(refusal),
+                    }
+                }
                 told => break told,
             }
         };

@@ -4,6 +4,7 @@ use signet_proto::v1;
 use signet_tuf::{FileMeta, Gun, PublicKey, Role, Version};
 use time::OffsetDateTime;
 
+pub use super::evidence::NewCollection;
 use super::{
     CollectionError, Document, Trusted,
     build::{Draft, empty_targets, first_root},
@@ -11,7 +12,6 @@ use super::{
     link::Link,
     update::cached_root,
 };
-pub use super::evidence::NewCollection;
 use crate::{
     agent::Place,
     context::Context,
@@ -145,7 +145,8 @@ async fn make(
     };
     let certificate = context.agent.certify(&root, gun, now).await?;
     let root = PublicKey::from_certificate_pem(&certificate).map_err(|e| unusable(gun, &Role::Root, &e.to_string()))?;
-    let keys = [(&Role::Root, root), (&Role::Targets, targets), (&Role::Snapshot, snapshot), (&Role::Timestamp, timestamp)];
+    let keys =
+        [(&Role::Root, root), (&Role::Targets, targets), (&Role::Snapshot, snapshot), (&Role::Timestamp, timestamp)];
     let draft = Draft {
         root: first_root(keys, now),
         targets: [(Role::Targets, empty_targets(now))].into(),
@@ -205,14 +206,8 @@ async fn sign(
         server: String::new(),
         cause: crate::server::Unreachable::Other("nothing is published yet".into()),
     };
-    let mut signer = Signer {
-        context,
-        dir,
-        link: &link,
-        chain: Vec::new(),
-        new_collection: wish.new_collection,
-        given_up: None,
-    };
+    let mut signer =
+        Signer { context, dir, link: &link, chain: Vec::new(), new_collection: wish.new_collection, given_up: None };
     let mut documents = Vec::new();
     let roles: &[Role] = match wish.snapshot {
         SnapshotKey::Ours => &[Role::Root, Role::Targets, Role::Snapshot],
@@ -262,13 +257,7 @@ pub(super) fn local(dir: &GunDir) -> Result<Trusted, CollectionError> {
     let targets = cached(&Role::Targets)?.ok_or_else(|| unusable(&Role::Targets, "the cached metadata is missing"))?;
     // a snapshot of another collection, or none, is no loss: it is signed anew
     let snapshot = cached(&Role::Snapshot).unwrap_or_default();
-    Ok(Trusted {
-        root,
-        snapshot,
-        targets: [(Role::Targets, targets)].into(),
-        invalid: [].into(),
-        expired: Vec::new(),
-    })
+    Ok(Trusted { root, snapshot, targets: [(Role::Targets, targets)].into(), invalid: [].into(), expired: Vec::new() })
 }
 
 fn unusable(gun: &Gun, role: &Role, why: &str) -> CollectionError {

@@ -62,7 +62,13 @@ impl Link {
     ///
     /// # Errors
     /// [`ServerError`]; [`ServerError::Unreachable`] if there is no way to the server.
-    pub async fn metadata(&self, gun: &Gun, role: &Role, edition: Edition, limit_bytes: u64) -> Result<Vec<u8>, ServerError> {
+    pub async fn metadata(
+        &self,
+        gun: &Gun,
+        role: &Role,
+        edition: Edition,
+        limit_bytes: u64,
+    ) -> Result<Vec<u8>, ServerError> {
         match self {
             Self::Online(server) => server.metadata(gun, role, edition, limit_bytes).await,
             Self::Offline { server, cause } => {

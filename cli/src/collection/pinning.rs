@@ -18,11 +18,15 @@ pub(super) fn first_contact(pinning: &TrustPinning, gun: &Gun, root: &Root) -> R
         };
     }
     if let Some(prefix) = pinning.ca.keys().find(|prefix| gun.as_str().starts_with(prefix.as_str())) {
-        return Err(format!("trust_pinning.ca for `{prefix}` is not supported by this version of signet; pin the certificate"));
+        return Err(format!(
+            "trust_pinning.ca for `{prefix}` is not supported by this version of signet; pin the certificate"
+        ));
     }
     match pinning.first_use {
         FirstUse::Trust => Ok(()),
-        FirstUse::Refuse => Err("invalid trust pinning specified: nothing pins this collection and disable_tofu is set".into()),
+        FirstUse::Refuse => {
+            Err("invalid trust pinning specified: nothing pins this collection and disable_tofu is set".into())
+        }
     }
 }
 
@@ -30,9 +34,10 @@ fn pinned_certificates<'a>(pinning: &'a TrustPinning, gun: &Gun) -> Option<&'a V
     if let Some(pins) = pinning.certs.get(gun.as_str()) {
         return Some(pins);
     }
-    let matching = pinning.certs.iter().filter(|(name, _)| {
-        name.strip_suffix('*').is_some_and(|prefix| gun.as_str().starts_with(prefix))
-    });
+    let matching = pinning
+        .certs
+        .iter()
+        .filter(|(name, _)| name.strip_suffix('*').is_some_and(|prefix| gun.as_str().starts_with(prefix)));
     matching.max_by_key(|(name, _)| name.len()).map(|(_, pins)| pins)
 }
 

@@ -221,7 +221,9 @@ impl Round<'_> {
                     Misfit::Overtaken => "somebody else published meanwhile",
                     Misfit::Withdrawn => "a change in it was unstaged meanwhile",
                 };
-                tracing::warn!("an earlier publish of {gun} was signed and not posted, and {why}; signing anew what is staged");
+                tracing::warn!(
+                    "an earlier publish of {gun} was signed and not posted, and {why}; signing anew what is staged"
+                );
                 self.dir.clear_outbox()?;
                 return Ok(None);
             }
@@ -255,10 +257,8 @@ impl Round<'_> {
         };
         let mut draft = Draft::of(trusted, self.now).ok_or_else(nothing)?;
         for change in staged {
-            apply(&mut draft, keyring, &change.change, self.now).map_err(|why| CollectionError::Change {
-                what: described(change),
-                why,
-            })?;
+            apply(&mut draft, keyring, &change.change, self.now)
+                .map_err(|why| CollectionError::Change { what: described(change), why })?;
         }
         if matches!(state, State::Local(_)) {
             draft.dirty.insert(Role::Targets);
@@ -274,7 +274,8 @@ impl Round<'_> {
                 tracing::warn!("{role} of {} had expired and is renewed", self.dir.gun());
             }
         }
-        let snapshot_is_ours = draft.signers(&Role::Snapshot).is_some_and(|(keys, role)| keyring.has_one_of(&keys, &role));
+        let snapshot_is_ours =
+            draft.signers(&Role::Snapshot).is_some_and(|(keys, role)| keyring.has_one_of(&keys, &role));
         match snapshot_is_ours {
             true if !draft.dirty.is_empty() => drop(draft.dirty.insert(Role::Snapshot)),
             true => {}
@@ -471,4 +472,3 @@ fn random_below(millis: u32) -> Duration {
     let (random, _) = Uuid::new_v4().as_u64_pair();
     Duration::from_millis(random.checked_rem(u64::from(millis)).unwrap_or(0))
 }
-

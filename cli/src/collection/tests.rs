@@ -77,7 +77,11 @@ fn in_days(days: i64) -> Expires {
 
 fn signed(metadata: Metadata, by: &[(&Key, KeyId)]) -> Document {
     let blank = Envelope::new(metadata.clone(), vec![]);
-    let signature = |(key, id): &(&Key, KeyId)| Signature { key_id: *id, method: Method::Ecdsa, sig: sign(&key.pair, blank.signed()) };
+    let signature = |(key, id): &(&Key, KeyId)| Signature {
+        key_id: *id,
+        method: Method::Ecdsa,
+        sig: sign(&key.pair, blank.signed()),
+    };
     Document::of(Envelope::new(metadata, by.iter().map(signature).collect()))
 }
 

@@ -88,8 +88,13 @@ impl Update<'_> {
         if verify::file_matches(named, root.wire()).is_err() {
             return Ok(Below::OtherRoot(named.hashes.sha256.map(Digest::from_bytes)));
         }
-        let mut trusted =
-            Trusted { root, snapshot: Some(snapshot.clone()), targets: BTreeMap::new(), invalid: BTreeMap::new(), expired };
+        let mut trusted = Trusted {
+            root,
+            snapshot: Some(snapshot.clone()),
+            targets: BTreeMap::new(),
+            invalid: BTreeMap::new(),
+            expired,
+        };
         self.targets(&keys, before, files, &mut trusted).await?;
         Ok(Below::Complete(Box::new(trusted)))
     }
@@ -127,7 +132,8 @@ impl Update<'_> {
 
     fn first_contact(&self, newest: &Document) -> Result<(), CollectionError> {
         let gun = self.dir.gun();
-        verify::structure(&Role::Root, newest.envelope().metadata()).map_err(|e| self.invalid(&Role::Root, e.into()))?;
+        verify::structure(&Role::Root, newest.envelope().metadata())
+            .map_err(|e| self.invalid(&Role::Root, e.into()))?;
         verify::first_root(gun, newest.envelope())
             .map_err(|e| CollectionError::Pinned { why: format!("root of {gun}: {e}") })?;
         let root = newest.root().ok_or_else(|| self.invalid(&Role::Root, wrong(&Role::Root)))?;
@@ -149,7 +155,8 @@ impl Update<'_> {
             let why = "has other content than the one that this trust directory trusts";
             return match former.envelope().digest() == newest.envelope().digest() {
                 // the same root with other signatures: it must still carry its own
-                true => verify::first_root(self.dir.gun(), newest.envelope()).map_err(|e| untrusted(found, format!("is not valid: {e}"))),
+                true => verify::first_root(self.dir.gun(), newest.envelope())
+                    .map_err(|e| untrusted(found, format!("is not valid: {e}"))),
                 false => Err(untrusted(found, why.into())),
             };
         }
@@ -166,7 +173,9 @@ impl Update<'_> {
             let previous = trusted.root().ok_or_else(|| self.invalid(&Role::Root, wrong(&Role::Root)))?;
             verify::structure(&Role::Root, next.envelope().metadata())
                 .and_then(|()| verify::next_root(self.dir.gun(), previous, next.envelope()))
-                .map_err(|e| untrusted(next.version(), format!("failed to validate data with current trusted certificates: {e}")))?;
+                .map_err(|e| {
+                    untrusted(next.version(), format!("failed to validate data with current trusted certificates: {e}"))
+                })?;
             trusted = next;
         }
         Ok(())
@@ -196,7 +205,9 @@ impl Update<'_> {
                 document
             }
             (Err(error), Some(cached)) if error.is_outage() && self.purpose == Purpose::Read => {
-                tracing::warn!("Error while downloading remote metadata, using cached timestamp - this might not be the latest version available remotely");
+                tracing::warn!(
+                    "Error while downloading remote metadata, using cached timestamp - this might not be the latest version available remotely"
+                );
                 self.verified(&role, cached.wire().to_vec(), &signers)?
             }
             (Err(error), _) => return Err(error.into()),
@@ -249,7 +260,12 @@ impl Update<'_> {
     }
 
     /// Loads one delegation; false if it does not count.
-    async fn delegation(&self, visit: &search::Visit, named: &FileMeta, trusted: &mut Trusted) -> Result<bool, CollectionError> {
+    async fn delegation(
+        &self,
+        visit: &search::Visit,
+        named: &FileMeta,
+        trusted: &mut Trusted,
+    ) -> Result<bool, CollectionError> {
         let role = &visit.role;
         let listed = search::listed(&trusted.tree(), role).map(|(keys, entry)| (keys.clone(), entry.role_keys()));
         let Some((keys, listed)) = listed else { return Ok(false) };
@@ -302,7 +318,8 @@ impl Update<'_> {
             Ok(wire) => wire,
             // the collection is there, so a missing file is the server's inconsistency
             Err(ServerError::NotFound { server, what, .. }) => {
-                let problem = "trust data unavailable: other metadata names a file that the server does not have".into();
+                let problem =
+                    "trust data unavailable: other metadata names a file that the server does not have".into();
                 return Err(ServerError::Answer { server, what, problem }.into());
             }
             Err(error) => return Err(error.into()),

@@ -77,33 +77,111 @@ fn in_words(seq: u64, body: &str) -> String {
     let Ok(record) = serde_json::from_str::<Map<String, Value>>(body) else {
         return format!("{seq} {}", visible(body));
     };
-    let head = FIRST.iter().filter_map(|name| record.get(*name)).map(shown).collect::<Vec<_>>().join(" ");
-    let rest = record
-        .iter()
-        .filter(|(name, _)| !FIRST.contains(&name.as_str()) && !HIDDEN.contains(&name.as_str()))
-        .filter(|(_, value)| !is_empty(value))
-        .map(|(name, value)| format!(" {name}={}", shown(value)));
-    visible(&format!("{head}{}", rest.collect::<String>()))
+    let mut record = Members(record);
+    let head = FIRST.map(|name| record.take(name)).join(" ");
+    for name in HIDDEN {
+        record.take(name);
+    }
+    let kind = head.clone();
+    let kind = kind.rsplit(' ').next().unwrap_or_default();
+    let sentence = record.sentence(kind);
+    let said = [head, sentence, record.rest()].map(|part| part.trim().to_owned());
+    visible(&said.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" "))
 }
 
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(members) => members.is_empty(),
-        Value::Bool(_) | Value::Number(_) => false,
+/// The members of a record that have not been said yet.
+struct Members(Map<String, Value>);
+
+impl Members {
+    fn take(&mut self, name: &str) -> String {
+        let value = self.0.remove(name).unwrap_or(Value::Null);
+        if name == "place" { place(&shown(&value)) } else { shown(&value) }
+    }
+
+    /// A word, and the member if it is not empty.
+    fn say(&mut self, word: &str, name: &str) -> String {
+        let value = self.take(name);
+        if value.is_empty() || value == "0" { String::new() } else { format!("{word}{value}") }
+    }
+
+    fn line(&mut self) -> String {
+        format!("{}{}{}", self.take("gun"), self.say(" ", "role"), self.say(" v", "version"))
+    }
+
+    /// What the kinds that stand in every log say, in the order in which a person asks.
+    fn sentence(&mut self, kind: &str) -> String {
+        match kind {
+            "granted" => [
+                self.line(),
+                self.say(", ", "decision"),
+                self.say(", content ", "digest"),
+                self.say(", keys ", "keys"),
+                self.say(", acknowledged ", "acknowledged"),
+                self.say(", expires ", "expires"),
+            ]
+            .concat(),
+            "adopted" | "abandoned" => [self.line(), self.say(", content ", "digest")].concat(),
+            "collection" => [self.take("how"), self.say(" ", "gun"), self.say(", root 1 ", "collection")].concat(),
+            "certificate" => [self.take("gun"), self.say(", key ", "key"), self.say(", content ", "digest")].concat(),
+            "outcome" => {
+                [self.say("of ", "of"), self.say(": ", "outcome"), self.say(", key ", "key"), self.say(", ", "place")]
+                    .concat()
+            }
+            "refused" => [
+                self.say("to ", "request"),
+                self.say(" ", "gun"),
+                self.say(" ", "role"),
+                self.say(" v", "version"),
+                self.say(": ", "reason"),
+                self.say(", not recorded before: ", "uncounted"),
+                self.say(", content ", "digest"),
+            ]
+            .concat(),
+            "key-made" => [
+                self.say("key ", "key"),
+                self.say(", ", "algorithm"),
+                self.say(", ", "role"),
+                self.say(" of ", "gun"),
+                self.say(", ", "place"),
+            ]
+            .concat(),
+            _ => String::new(),
+        }
+    }
+
+    /// Members of a newer agent are shown by their names.
+    fn rest(&self) -> String {
+        let named = |(name, value): (&String, &Value)| {
+            let value = shown(value);
+            if value.is_empty() || name == "collection" { String::new() } else { format!(" {name}={value}") }
+        };
+        self.0.iter().map(named).collect()
+    }
+}
+
+/// A PKCS#11 URI (RFC 7512) by its token, a key file by its directory and the beginning of its name.
+fn place(uri: &str) -> String {
+    if let Some(path) = uri.strip_prefix("pkcs11:") {
+        let token = path.split(';').find_map(|attribute| attribute.strip_prefix("token="));
+        return token.map_or_else(|| uri.to_owned(), |token| format!("token {token}"));
+    }
+    match uri.rsplit_once('/') {
+        Some((dir, name)) if name.len() > SHOWN_HEX => {
+            format!("{dir}/{}...", name.chars().take(SHOWN_HEX).collect::<String>())
+        }
+        _ => uri.to_owned(),
     }
 }
 
 fn shown(value: &Value) -> String {
     match value {
+        Value::Null => String::new(),
         Value::String(text) if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
             text.chars().take(SHOWN_HEX).collect()
         }
         Value::String(text) => text.clone(),
         Value::Array(items) => items.iter().map(shown).collect::<Vec<_>>().join(","),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
     }
 }
 
@@ -114,18 +192,33 @@ mod tests {
     #[test]
     fn a_record_is_one_line_for_people() {
         let digest = "3a".repeat(32);
-        let body = format!(
-            r#"{{"acknowledged":[],"decision":"next","digest":"{digest}","gun":"e/a","keys":["{digest}","x"],"kind":"granted","principal":"uid:0","role":"targets","seq":7,"time":"2026-11-20T23:00:00Z","v":1,"version":2}}"#
-        );
-        assert_eq!(
-            in_words(7, &body),
-            "7 2026-11-20T23:00:00Z uid:0 granted decision=next digest=3a3a3a3a3a3a gun=e/a keys=3a3a3a3a3a3a,x role=targets version=2"
-        );
+        let table = [
+            (
+                format!(
+                    r#"{{"acknowledged":[],"collection":"{digest}","decision":"next","digest":"{digest}","gun":"e/a","keys":["{digest}","x"],"kind":"granted","principal":"uid:0","role":"targets","seq":7,"time":"2026-11-20T23:00:00Z","v":1,"version":2}}"#
+                ),
+                "7 2026-11-20T23:00:00Z uid:0 granted e/a targets v2, next, content 3a3a3a3a3a3a, keys 3a3a3a3a3a3a,x",
+            ),
+            (
+                format!(
+                    r#"{{"key":"{digest}","kind":"outcome","of":7,"outcome":"signed","place":"pkcs11:token=release;serial=1;id=%01","principal":"agent","seq":8,"time":"T","v":1}}"#
+                ),
+                "8 T agent outcome of 7: signed, key 3a3a3a3a3a3a, token release",
+            ),
+            (
+                r#"{"agent":"9.9","kind":"opened","ledger":"ab","principal":"agent","seq":0,"time":"T","v":1}"#
+                    .to_owned(),
+                "0 T agent opened agent=9.9 ledger=ab",
+            ),
+        ];
+        for (body, line) in table {
+            assert_eq!(in_words(0, &body), line);
+        }
     }
 
     #[test]
     fn a_record_cannot_draw_on_the_terminal() {
-        assert_eq!(in_words(1, "{\"gun\":\"a\\u001b[2J\"}"), " gun=a\\u{1b}[2J");
+        assert_eq!(in_words(1, "{\"gun\":\"a\\u001b[2J\"}").trim(), "gun=a\\u{1b}[2J");
         assert_eq!(in_words(1, "no\tjson"), "1 no\\tjson");
     }
 }

@@ -173,7 +173,9 @@ impl ServerError {
                 }
             }),
             Self::Tls { problem, .. } => tls_remedy(problem),
-            Self::NotFound { gun, .. } => Some(format!("check the name and the server, or create it with `init {gun}`")),
+            Self::NotFound { gun, .. } => {
+                Some(format!("check the name and the server, or create it with `init {gun}`"))
+            }
             Self::Unauthorized { server } => {
                 Some(format!("{server} wants authentication, which this version of signet does not do yet"))
             }
@@ -205,7 +207,9 @@ fn tls_remedy(problem: &TlsProblem) -> Option<String> {
         TlsProblem::Expired => "the server's operator must renew it; check this machine's clock too".into(),
         TlsProblem::NotYetValid => "check this machine's clock".into(),
         TlsProblem::WrongName => "use the name that stands in the certificate with -s".into(),
-        TlsProblem::ClientCertificate => "give a certificate with --tlscert and --tlskey that the server's CA signed".into(),
+        TlsProblem::ClientCertificate => {
+            "give a certificate with --tlscert and --tlskey that the server's CA signed".into()
+        }
         TlsProblem::NotTls => "use http:// with -s if that is meant".into(),
         TlsProblem::Other(_) => return None,
     })
@@ -241,7 +245,9 @@ fn tls_problem(error: &rustls::Error) -> TlsProblem {
             CertificateError::UnknownIssuer => TlsProblem::UnknownCa,
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => TlsProblem::Expired,
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => TlsProblem::NotYetValid,
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => TlsProblem::WrongName,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                TlsProblem::WrongName
+            }
             other => TlsProblem::Other(other.to_string()),
         },
         rustls::Error::AlertReceived(
@@ -322,7 +328,9 @@ fn said(error: &OneError) -> String {
             let detail = match &error.detail {
                 Value::Null => String::new(),
                 Value::String(text) => format!(" ({text})"),
-                other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => format!(" ({other})"),
+                other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+                    format!(" ({other})")
+                }
             };
             format!("trust server rejected operation: {}: {}{detail}", error.code, error.message)
         }

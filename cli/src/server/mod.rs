@@ -75,7 +75,9 @@ impl Server {
         match response.status() {
             status if status.is_success() => Ok(()),
             StatusCode::UNAUTHORIZED => Err(ServerError::Unauthorized { server: self.name.clone() }),
-            status => Err(ServerError::Status { server: self.name.clone(), status: status.as_u16(), text: String::new() }),
+            status => {
+                Err(ServerError::Status { server: self.name.clone(), status: status.as_u16(), text: String::new() })
+            }
         }
     }
 
@@ -83,7 +85,13 @@ impl Server {
     ///
     /// # Errors
     /// [`ServerError::NotFound`] if there is none; otherwise what the server or the network said.
-    pub async fn metadata(&self, gun: &Gun, role: &Role, edition: Edition, limit_bytes: u64) -> Result<Vec<u8>, ServerError> {
+    pub async fn metadata(
+        &self,
+        gun: &Gun,
+        role: &Role,
+        edition: Edition,
+        limit_bytes: u64,
+    ) -> Result<Vec<u8>, ServerError> {
         let name = match edition {
             Edition::Current => format!("{role}.json"),
             Edition::Hash(hash) => format!("{role}.{hash}.json"),
@@ -144,8 +152,7 @@ impl Server {
     }
 
     async fn read(&self, mut response: Response, limit_bytes: u64, what: &str) -> Result<Vec<u8>, ServerError> {
-        let too_large =
-            || ServerError::TooLarge { server: self.name.clone(), what: what.to_owned(), limit_bytes };
+        let too_large = || ServerError::TooLarge { server: self.name.clone(), what: what.to_owned(), limit_bytes };
         let announced = response.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|bytes| bytes > limit_bytes) {
             return Err(too_large());

@@ -31,8 +31,8 @@ pub(super) fn client(settings: &ServerSettings) -> Result<Client, ServerError> {
             let mut pem = read(cert)?;
             pem.push(b'\n');
             pem.extend_from_slice(&read(key)?);
-            let identity =
-                Identity::from_pem(&pem).map_err(|_| not_pem(cert, "with its key no PEM certificate and unencrypted key"))?;
+            let identity = Identity::from_pem(&pem)
+                .map_err(|_| not_pem(cert, "with its key no PEM certificate and unencrypted key"))?;
             builder = builder.identity(identity);
         }
         (Some(lonely), None) | (None, Some(lonely)) => {
@@ -67,8 +67,8 @@ struct KeyValue {
 /// `{"keytype":…,"keyval":{"public":base64,"private":null}}`
 pub(super) fn public_key(bytes: &[u8]) -> Result<PublicKey, String> {
     let answer: KeyAnswer = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
-    let kind = KeyType::from_wire(&answer.keytype)
-        .ok_or_else(|| format!("the key type `{}` is not known", answer.keytype))?;
+    let kind =
+        KeyType::from_wire(&answer.keytype).ok_or_else(|| format!("the key type `{}` is not known", answer.keytype))?;
     let public = STANDARD.decode(&answer.keyval.public).map_err(|e| e.to_string())?;
     PublicKey::new(kind, public).map_err(|e| e.to_string())
 }

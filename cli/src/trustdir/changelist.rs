@@ -78,9 +78,10 @@ fn target_data(target: &Target) -> String {
     let sha256 = target.hashes.sha256.map(|hash| format!(r#""sha256":"{}""#, STANDARD.encode(hash)));
     let sha512 = target.hashes.sha512.map(|hash| format!(r#""sha512":"{}""#, STANDARD.encode(hash)));
     let hashes = [sha256, sha512].into_iter().flatten().collect::<Vec<_>>().join(",");
-    let custom = target.custom.as_ref().map_or_else(String::new, |value| {
-        format!(r#","custom":{}"#, String::from_utf8_lossy(&json::to_wire(value)))
-    });
+    let custom = target
+        .custom
+        .as_ref()
+        .map_or_else(String::new, |value| format!(r#","custom":{}"#, String::from_utf8_lossy(&json::to_wire(value))));
     format!(r#"{{"length":{},"hashes":{{{hashes}}}{custom}}}"#, target.length)
 }
 

@@ -30,9 +30,8 @@ pub(super) fn write_whole(scratch: &Path, path: &Path, bytes: &[u8]) -> Result<(
     create_dirs(scratch)?;
     create_dirs(parent)?;
     let temporary = scratch.join(format!(".signet-{}.tmp", Uuid::new_v4()));
-    let result = write_synced(&temporary, bytes)
-        .and_then(|()| fs::rename(&temporary, path))
-        .and_then(|()| sync_dir(parent));
+    let result =
+        write_synced(&temporary, bytes).and_then(|()| fs::rename(&temporary, path)).and_then(|()| sync_dir(parent));
     result.map_err(|error| {
         // best effort: what is left over is a hidden file that nobody reads
         drop(fs::remove_file(&temporary));

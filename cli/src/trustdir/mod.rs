@@ -141,7 +141,9 @@ impl TrustDirError {
         Some(match self {
             Self::Unreadable { .. } => "make it readable for you, or give another trust directory with -d".into(),
             Self::Unwritable { .. } => "make it writable for you, or give another trust directory with -d".into(),
-            Self::CorruptChange { .. } => "look at the file, and remove it if it is not wanted; nothing was published".into(),
+            Self::CorruptChange { .. } => {
+                "look at the file, and remove it if it is not wanted; nothing was published".into()
+            }
             Self::CorruptRoot { path, .. } => format!(
                 "restore {} from a backup; without it the collection would be trusted anew at first sight",
                 path.display()
