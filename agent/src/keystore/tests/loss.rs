@@ -1,5 +1,7 @@
 //! A token that disappears between two signatures and comes back: SoftHSM behind p11-kit's server.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -7,6 +9,7 @@ use std::sync::Arc;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{Lab, PIN, SOFTHSM, alone, connection, eventually, key_on, permit, token_of};
+use crate::config::TokenConfig;
 use crate::keystore::{KeystoreError, Keystores, PlaceState, TokenInfo};
 
 const CLIENT: &str = "/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so";
@@ -18,7 +21,7 @@ impl Server {
     async fn start(lab: &Lab) -> Self {
         let socket = lab.path("p11-kit.sock");
         // A server that was killed leaves its socket.
-        drop(std::fs::remove_file(&socket));
+        drop(fs::remove_file(&socket));
         let child = Command::new("p11-kit")
             .args(["server", "--foreground", "--provider", SOFTHSM, "--name"])
             .arg(&socket)
@@ -168,5 +171,31 @@ fn signatures_go_on_while_the_token_comes_and_goes() {
             task.unwrap();
         }
         drop(server);
+    });
+}
+
+#[test]
+fn a_pin_file_unlocks_again_unless_the_token_was_locked_by_command() {
+    alone(async |lab| {
+        lab.make_token("lost");
+        let pin_file = lab.path("pin");
+        fs::write(&pin_file, PIN).unwrap();
+        fs::set_permissions(&pin_file, Permissions::from_mode(0o600)).unwrap();
+        let server = Server::start(&lab).await;
+        let config = TokenConfig { pin_file: Some(pin_file), ..token_of(CLIENT, "lost") };
+        let keystores = Keystores::start(&[config]).unwrap();
+        let unlocked = async || info(&keystores).await.unlocked;
+        eventually("unlocked by its PIN file", unlocked).await;
+        drop(server);
+        eventually("it is gone", async || !info(&keystores).await.present).await;
+        let server = Server::start(&lab).await;
+        eventually("unlocked again", unlocked).await;
+
+        keystores.lock(Some("lost")).await.unwrap();
+        drop(server);
+        eventually("it is gone", async || !info(&keystores).await.present).await;
+        let _server = Server::start(&lab).await;
+        eventually("it is back", async || info(&keystores).await.present).await;
+        assert!(!unlocked().await);
     });
 }
