@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::{Authority, Call, Event, Home, NotaryServer, SOFTHSM_MODULE, Softhsm};
+use crate::{Authority, CLIENT_MODULE, Call, Event, Home, NotaryServer, P11KitServer, SOFTHSM_MODULE, Softhsm};
 
 /// The user PIN of tokens on the stage.
 pub const PIN: &str = "648219";
@@ -57,6 +57,17 @@ impl Stage {
         stage.softhsm.init_token("release", PIN)?;
         stage.home.agent_toml(&token_table(SOFTHSM_MODULE, None))?;
         Ok(stage)
+    }
+
+    /// The token "release" in a process of its own, which can be killed, and which outlives a killed agent.
+    pub fn with_served_token() -> Result<(Self, P11KitServer)> {
+        let mut stage = Self::with_files()?;
+        stage.softhsm.init_token("release", PIN)?;
+        let served = P11KitServer::start(&stage.softhsm, "release")?;
+        let pin = stage.home.write("pin", PIN)?;
+        stage.home.agent_toml(&token_table(CLIENT_MODULE, Some(&pin)))?;
+        stage.home.set("P11_KIT_SERVER_ADDRESS", served.address());
+        Ok((stage, served))
     }
 
     /// `signet` with the stage's server and trust directory.

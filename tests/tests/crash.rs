@@ -1,6 +1,7 @@
 //! `kill -9` of the agent at random moments, under load.
 //!
-//! `SIGNET_KILL_ROUNDS` says how often; 50 if it does not.
+//! The token lives in a process of its own: SoftHSM 2.6 empties its token file when it is killed inside C_Login, which says
+//! nothing about the agent. `SIGNET_KILL_ROUNDS` says how often; 50 if it does not.
 #![expect(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, reason = "counts and times of a test")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,13 +26,14 @@ type Released = Mutex<BTreeSet<(u64, String)>>;
 
 #[test]
 fn a_killed_agent_has_recorded_every_signature_that_it_gave_away() -> Result<()> {
-    let stage = Stage::with_token()?;
+    let (stage, _served) = Stage::with_served_token()?;
     let mut agent = stage.home.start_agent()?;
     let load = Load::prepare(&stage)?;
     let released = Released::default();
     for round in 0..rounds() {
         let before = locked(&released).len();
         let stop = AtomicBool::new(false);
+        load.note("nobody came back yet".to_owned());
         std::thread::scope(|scope| -> Result<()> {
             for writer in 0..WRITERS {
                 let (load, released, stop) = (&load, &released, &stop);
@@ -45,7 +47,7 @@ fn a_killed_agent_has_recorded_every_signature_that_it_gave_away() -> Result<()>
             let outcome = wait_until("the moment of death", Duration::from_secs(10), || moment.elapsed() >= life);
             agent.kill();
             stop.store(true, Ordering::SeqCst);
-            working.and(outcome)
+            working.with_context(|| format!("round {round}: {}", load.noted())).and(outcome)
         })?;
         agent.restart().with_context(|| format!("after kill {round}"))?;
     }
@@ -58,7 +60,7 @@ fn a_killed_agent_has_recorded_every_signature_that_it_gave_away() -> Result<()>
 
 #[test]
 fn a_killed_agent_loses_nothing_that_was_staged() -> Result<()> {
-    let stage = Stage::with_token()?;
+    let (stage, _served) = Stage::with_served_token()?;
     let mut agent = stage.home.start_agent()?;
     stage.signet(["init", STAGED_GUN])?.ok()?;
     stage.signet(["publish", STAGED_GUN])?.ok()?;
@@ -158,6 +160,7 @@ struct Load {
     socket: PathBuf,
     root_chain: Vec<Vec<u8>>,
     template: String,
+    last: Mutex<String>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -172,6 +175,7 @@ impl Load {
             socket: stage.home.sockets().first().context("no socket")?.clone(),
             root_chain: vec![root],
             template: String::from_utf8(signed)?,
+            last: Mutex::default(),
             runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?,
         })
     }
@@ -195,12 +199,26 @@ impl Load {
                     }
                     Err(refusal) if is_taken(&refusal) => version += 1,
                     // No ErrorInfo: it is not the agent who speaks, it is dead.
-                    Err(status) if status.details().is_empty() => return,
+                    Err(status) if status.details().is_empty() => {
+                        return self.note(format!("writer {writer}, version {version}, lost the agent: {status}"));
+                    }
                     // The token is still being opened.
-                    Err(_) => tokio::task::yield_now().await,
+                    Err(refusal) => {
+                        self.note(format!("writer {writer}, version {version}: {refusal}"));
+                        tokio::task::yield_now().await;
+                    }
                 }
             }
         });
+    }
+
+    /// What a writer met last, for whoever asks why nothing was signed.
+    fn note(&self, what: String) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = what;
+    }
+
+    fn noted(&self) -> String {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn connect(&self) -> Result<tonic::transport::Channel> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use signet_tests::{CLIENT_MODULE, P11KitServer, PIN, SOFTHSM_MODULE, Softhsm, Stage, token_table, wait_until};
+use signet_tests::{PIN, SOFTHSM_MODULE, Stage, token_table, wait_until};
 
 const GUN: &str = "example.com/acme/app";
 /// How long a person may have to wait for a token that is back.
@@ -44,8 +44,7 @@ fn a_publish_without_the_token_names_it_and_keeps_everything_staged() -> Result<
 
 #[test]
 fn a_token_that_was_pulled_and_put_back_signs_again_by_itself() -> Result<()> {
-    let (mut stage, mut served) = served_token()?;
-    stage.home.set("P11_KIT_SERVER_ADDRESS", served.address());
+    let (stage, mut served) = Stage::with_served_token()?;
     let _agent = stage.home.start_agent()?;
     let file = stage.home.write("file", "content")?;
     stage.signet(["init", GUN])?.ok()?;
@@ -66,8 +65,7 @@ fn a_token_that_was_pulled_and_put_back_signs_again_by_itself() -> Result<()> {
 
 #[test]
 fn a_token_pulled_and_put_back_between_two_signatures_is_not_even_noticed() -> Result<()> {
-    let (mut stage, mut served) = served_token()?;
-    stage.home.set("P11_KIT_SERVER_ADDRESS", served.address());
+    let (stage, mut served) = Stage::with_served_token()?;
     let _agent = stage.home.start_agent()?;
     let file = stage.home.write("file", "content")?;
     stage.signet(["init", GUN])?.ok()?;
@@ -103,14 +101,4 @@ fn two_tokens_serve_two_roles() -> Result<()> {
     assert!(line("targets").contains("online"), "{keys}");
     stage.stranger(["list", GUN])?.ok()?.says(&["first"])?;
     Ok(())
-}
-
-fn served_token() -> Result<(Stage, P11KitServer)> {
-    let stage = Stage::with_files()?;
-    let softhsm: &Softhsm = &stage.softhsm;
-    softhsm.init_token("release", PIN)?;
-    let served = P11KitServer::start(softhsm, "release")?;
-    let pin = stage.home.write("pin", PIN)?;
-    stage.home.agent_toml(&token_table(CLIENT_MODULE, Some(&pin)))?;
-    Ok((stage, served))
 }
