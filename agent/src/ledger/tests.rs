@@ -357,6 +357,55 @@ async fn the_head_is_the_hash_of_the_records() {
     assert_eq!(bench.ledger.leaves().await.expect("leaves"), leaves);
 }
 
+/// The same test in a process whose files may not grow: it signs until the ledger cannot, and a grant is never
+/// given without its record.
+#[test]
+fn a_full_disk_grants_nothing() {
+    const CHILD: &str = "SIGNET_TEST_FULL_DISK";
+    if let Some(dir) = std::env::var_os(CHILD) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        return runtime.block_on(sign_until_full(Path::new(&dir)));
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let status = std::process::Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 4000; exec \"$0\" --exact ledger::tests::a_full_disk_grants_nothing"])
+        .arg(std::env::current_exe().expect("this test"))
+        .env(CHILD, dir.path())
+        .status()
+        .expect("a shell");
+    assert!(status.success());
+    let granted: u64 = std::fs::read_to_string(dir.path().join("granted")).expect("a count").parse().expect("a number");
+    let ledger = open(&dir.path().join("ledger.db")).expect("the ledger is whole");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let entries = runtime.block_on(ledger.read(0, 1_000_000)).expect("records");
+    let recorded = entries.iter().filter(|entry| String::from_utf8_lossy(&entry.body).contains("\"granted\"")).count();
+    assert!(granted > 10, "{granted} grants before the disk was full");
+    assert_eq!(recorded as u64, granted);
+}
+
+async fn sign_until_full(dir: &Path) {
+    let ledger = open(&dir.join("ledger.db")).expect("a new ledger");
+    let mut granted = 0_u64;
+    let failure = loop {
+        let ask = Ask {
+            principal: owner(),
+            intent: targets(granted + 1, 0),
+            shown: first_root().into(),
+            keys: vec![(key(1), Scheme::EcdsaSha256)],
+            acknowledged: vec![],
+        };
+        match ledger.decide(ask).await {
+            Ok(_) => granted += 1,
+            Err(failure) => break failure,
+        }
+    };
+    assert!(matches!(failure, LedgerError::Unavailable(_)), "{failure}");
+    let (before, again) = (ledger.head().await, ledger.append(None, Event::Locked { token: "x".repeat(9999) }).await);
+    assert!(matches!(again, Err(LedgerError::Unavailable(_))), "{again:?}");
+    assert_eq!(ledger.head().await.ok(), before.ok(), "what was not written is not counted");
+    std::fs::write(dir.join("granted"), granted.to_string()).expect("a small file");
+}
+
 mod abandon {
     use signet_tuf::{PublicKey, RoleKeys, Root};
 
