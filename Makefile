@@ -13,7 +13,7 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TERM_PROGRESS_WHEN ?= never
 
 # The stories run the binaries of this very build.
-STORIES = SIGNET_BIN_DIR='$(CARGO_TARGET_DIR)/debug' $(CARGO) test --locked
+STORIES = SIGNET_BIN_DIR='$(CARGO_TARGET_DIR)/debug' $(CARGO) test --locked --no-fail-fast
 
 setup:
 	@tests/setup.sh
