@@ -166,7 +166,7 @@ impl CollectionError {
             Self::Change { .. } => Some("unstage it, or bring in what it needs, and publish again".into()),
             Self::Raced { .. } => Some("publish again".into()),
             Self::Exists { .. } => Some(
-                "`add` and `publish` work on it as it is; a new one under the same name needs --new-collection, and the old one deleted on the server".into(),
+                "`add` and `publish` work on it as it is; for a new one under the same name delete the old one on the server first, then give --new-collection".into(),
             ),
             Self::NotAcknowledged { .. } => Some("--new-collection says yes in a script".into()),
             Self::Unsigned { .. } => Some("`key list` shows the keys that are at hand".into()),

@@ -79,22 +79,21 @@ pub async fn init(
     let _lock = dir.lock().await?;
     let link = Link::open(&context.server).await?;
     let server = link.online()?;
-    if wish.new_collection == NewCollection::Ask {
-        must_be_new(&dir, server).await?;
-    }
+    must_be_new(&dir, server, wish).await?;
     initialise(context, &dir, server, root_key, wish, now).await
 }
 
-async fn must_be_new(dir: &GunDir, server: &Server) -> Result<(), CollectionError> {
+/// What the server serves cannot be replaced by a first root, so no wish gets past it; a copy here can be given up.
+pub(super) async fn must_be_new(dir: &GunDir, server: &Server, wish: Wish) -> Result<(), CollectionError> {
     let exists = |place: String| CollectionError::Exists { gun: dir.gun().to_string(), place };
     match server.metadata(dir.gun(), &Role::Root, Edition::Current, MAX_METADATA_BYTES).await {
         Ok(_) => return Err(exists(server.name().to_owned())),
         Err(ServerError::NotFound { .. }) => {}
         Err(error) => return Err(error.into()),
     }
-    match dir.cached(&Role::Root)? {
-        Some(_) => Err(exists(dir.metadata_path(&Role::Root).display().to_string())),
-        None => Ok(()),
+    match (wish.new_collection, dir.cached(&Role::Root)?) {
+        (NewCollection::Ask, Some(_)) => Err(exists(dir.metadata_path(&Role::Root).display().to_string())),
+        (NewCollection::Ask, None) | (NewCollection::Accept, _) => Ok(()),
     }
 }
 

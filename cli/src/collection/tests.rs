@@ -21,6 +21,7 @@ use time::{Duration, OffsetDateTime, macros::datetime};
 use super::{
     CollectionError, Document, RoleProblem, Trusted,
     build::Draft,
+    init::{self, NewCollection, Wish},
     link::Link,
     search,
     update::{Purpose, Update},
@@ -350,4 +351,22 @@ async fn without_a_server_a_valid_cache_will_do_for_reading() {
     assert!(update(Purpose::Publish, NOW).run().await.is_err());
     let (role, problem) = problem(update(Purpose::Read, NOW + Duration::days(15)).run().await);
     assert!(role == "timestamp" && matches!(problem, RoleProblem::Expired { .. }), "{role} {problem}");
+}
+
+#[tokio::test]
+async fn no_wish_replaces_what_the_server_serves() {
+    let house = House::new();
+    let dir = house.dir();
+    let result = async |new_collection| {
+        let wish = Wish { new_collection, ..Wish::default() };
+        init::must_be_new(&dir, &house.server, wish).await
+    };
+    for wish in [NewCollection::Ask, NewCollection::Accept] {
+        let refusal = result(wish).await;
+        assert!(matches!(refusal, Err(CollectionError::Exists { .. })), "{wish:?}: {refusal:?}");
+    }
+    house.shelf.lock().unwrap().clear();
+    dir.keep(&Role::Root, house.root.wire()).unwrap();
+    assert!(matches!(result(NewCollection::Ask).await, Err(CollectionError::Exists { .. })));
+    assert!(result(NewCollection::Accept).await.is_ok(), "only a copy here");
 }
