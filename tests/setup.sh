@@ -5,8 +5,8 @@ set -eu
 # Compiler for the C parts of aws-lc-rs and SQLite; make itself has already run.
 build="gcc libc6-dev"
 # What the tests and the demo talk to: the real client and server, soft tokens, a token server that can be
-# killed, a throw-away CA (openssl) and the reader library of smart cards.
-run="notary softhsm2 p11-kit p11-kit-modules openssl ca-certificates libpcsclite-dev"
+# killed, a module that notes every call to a token, a throw-away CA (openssl) and the reader library of smart cards.
+run="notary softhsm2 opensc opensc-pkcs11 p11-kit p11-kit-modules openssl ca-certificates libpcsclite-dev"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
