@@ -78,6 +78,14 @@ pub enum CollectionError {
         /// How often it was tried.
         attempts: u32,
     },
+    /// Something said that it took a publication, and does not have it.
+    #[error("{server} answered 200 to the publication of {gun}, but does not serve it; everything stays staged")]
+    Lost {
+        /// The collection.
+        gun: String,
+        /// Host and port.
+        server: String,
+    },
     /// The metadata cannot take another version.
     #[error("{role} of {gun} has the last possible version")]
     NoVersionLeft {
@@ -165,6 +173,9 @@ impl CollectionError {
             Self::Pinned { .. } => Some("see trust_pinning in the configuration file".into()),
             Self::Change { .. } => Some("unstage it, or bring in what it needs, and publish again".into()),
             Self::Raced { .. } => Some("publish again".into()),
+            Self::Lost { .. } => Some(
+                "check that a notary-server stands at the URL given with -s; what was signed is kept, and the next `publish` posts it first".into(),
+            ),
             Self::Exists { .. } => Some(
                 "`add` and `publish` work on it as it is; for a new one under the same name delete the old one on the server first, then give --new-collection".into(),
             ),

@@ -352,7 +352,10 @@ impl Round<'_> {
 
     async fn post(&self, outbox: &Outbox) -> Result<Posted, CollectionError> {
         match self.server.publish(self.dir.gun(), &outbox.files).await {
-            Ok(()) => Ok(Posted::Accepted),
+            Ok(()) => {
+                must_be_served(self.server, self.dir.gun(), outbox).await?;
+                Ok(Posted::Accepted)
+            }
             Err(ServerError::Conflict { .. }) => {
                 self.dir.clear_outbox()?;
                 Ok(Posted::Lost)
@@ -397,6 +400,20 @@ impl Round<'_> {
         }
         tracing::warn!("{role} version {version} was signed for somebody else and never published; skipping it");
         Ok(false)
+    }
+}
+
+/// Reads one of the posted files back: whatever stands at the URL may say 200, and only the server can serve these bytes.
+pub(super) async fn must_be_served(server: &Server, gun: &Gun, outbox: &Outbox) -> Result<(), CollectionError> {
+    let Some((role, wire)) = outbox.files.first() else { return Ok(()) };
+    let lost = || CollectionError::Lost { gun: gun.to_string(), server: server.name().to_owned() };
+    match server.metadata(gun, role, Edition::Hash(Digest::of(wire)), MAX_METADATA_BYTES).await {
+        Ok(there) if there == *wire => Ok(()),
+        Ok(_) | Err(ServerError::NotFound { .. } | ServerError::TooLarge { .. }) => Err(lost()),
+        Err(error) => {
+            tracing::warn!("what was posted could not be read back; it is kept, and the next publish looks again");
+            Err(error.into())
+        }
     }
 }
 

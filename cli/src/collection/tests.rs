@@ -23,6 +23,7 @@ use super::{
     build::Draft,
     init::{self, NewCollection, Wish},
     link::Link,
+    publish::must_be_served,
     search,
     update::{Purpose, Update},
 };
@@ -30,7 +31,7 @@ use crate::{
     config::TrustPinning,
     context::{ServerSettings, SkipVerify},
     server::{Server, ServerError, Unreachable},
-    trustdir::{GunDir, TrustDirError},
+    trustdir::{GunDir, TrustDirError, outbox::Outbox},
 };
 
 const NOW: OffsetDateTime = datetime!(2026-01-01 0:00 UTC);
@@ -369,4 +370,19 @@ async fn no_wish_replaces_what_the_server_serves() {
     dir.keep(&Role::Root, house.root.wire()).unwrap();
     assert!(matches!(result(NewCollection::Ask).await, Err(CollectionError::Exists { .. })));
     assert!(result(NewCollection::Accept).await.is_ok(), "only a copy here");
+}
+
+#[tokio::test]
+async fn a_publication_counts_when_the_server_serves_it() {
+    let house = House::new();
+    let targets = house.targets(1, in_days(1000), &house.key);
+    let files = vec![(Role::Targets, targets.wire().to_vec())];
+    let outbox = Outbox { files, changes: Vec::new(), base: None };
+    let result = async || must_be_served(&house.server, &house.gun, &outbox).await;
+    assert!(matches!(result().await, Err(CollectionError::Lost { .. })), "nothing is there");
+    let name = format!("targets.{}", targets.wire_digest());
+    house.put(&name, b"<html>");
+    assert!(matches!(result().await, Err(CollectionError::Lost { .. })), "something else is there");
+    house.put(&name, targets.wire());
+    assert!(result().await.is_ok());
 }
