@@ -6,6 +6,9 @@ use crate::keystore::token::{Facts, Fault, Session, Token, Urgency};
 use crate::keystore::{KeystoreError, LastTry, Place, Reached, Scope, Tries};
 use crate::secret::Secret;
 
+/// Wrong PINs that are compared with the one that works; then nobody joins until the token is locked.
+const MAX_GUESSES: u32 = 64;
+
 impl<T: Token> Owner<T> {
     pub(super) fn unlock(&mut self, pin: Secret, scope: Scope, last_try: LastTry) -> Result<Vec<Place>, KeystoreError> {
         self.ensure(Urgency::Asked).map_err(|fault| self.error(fault))?;
@@ -27,11 +30,14 @@ impl<T: Token> Owner<T> {
         let Facts { serial, tries, .. } = self.token.info().map_err(|fault| self.error(fault))?;
         let incorrect = |owner: &Self, tries| KeystoreError::SecretIncorrect { place: owner.described(), tries };
         if let Some(held) = &self.pin {
+            if self.guesses >= MAX_GUESSES {
+                return Err(self.too_many("too many PINs were wrong: lock the token, then unlock it"));
+            }
             if held.pin.ct_eq(&pin) {
                 return Ok(());
             }
-            self.guard_against_guessing()?;
-            self.refused.insert(&serial, &pin);
+            // The token never saw this one, so it is not refused for good; but nobody guesses here without end.
+            self.guesses = self.guesses.saturating_add(1);
             return Err(incorrect(self, tries));
         }
         match (tries, last_try) {
@@ -48,6 +54,7 @@ impl<T: Token> Owner<T> {
         match self.send_pin(&pin) {
             Ok(()) => {
                 self.pin = Some(Held { pin, serial });
+                self.guesses = 0;
                 self.board.state().next_epoch();
                 self.read_keys().map_err(|fault| self.error(fault))
             }
@@ -73,14 +80,15 @@ impl<T: Token> Owner<T> {
     }
 
     fn guard_against_guessing(&self) -> Result<(), KeystoreError> {
-        if !self.refused.is_full() {
-            return Ok(());
+        if self.refused.is_full() {
+            return Err(self.too_many("too many different PINs were wrong: restart the agent to try others"));
         }
-        Err(KeystoreError::Failed {
-            token: self.board.name().to_owned(),
-            what: "too many different PINs were wrong: restart the agent to try others".to_owned(),
-            reached: Reached::Nothing,
-        })
+        Ok(())
+    }
+
+    fn too_many(&self, what: &str) -> KeystoreError {
+        let token = self.board.name().to_owned();
+        KeystoreError::Failed { token, what: what.to_owned(), reached: Reached::Nothing }
     }
 
     /// After a loss: logs in with the PIN that worked, never with the last try.

@@ -61,14 +61,17 @@ fn guessing_ends() {
             match keystores.unlock_token("pins", guess, Scope::Lasting, LastTry::Keep).await {
                 Err(KeystoreError::SecretIncorrect { .. }) => refused += 1,
                 Err(KeystoreError::Failed { what, .. }) => {
-                    assert!(what.contains("restart the agent"), "{what}");
+                    assert!(what.contains("lock the token"), "{what}");
                     break;
                 }
                 other => panic!("{other:?}"),
             }
         }
         assert!(refused < 100, "{refused}");
-        // Who knows the PIN is not locked out.
+        // Even the right one is not told any more, until the token was locked; and the token has counted nothing.
+        keystores.unlock_token("pins", secret(PIN), Scope::Lasting, LastTry::Keep).await.unwrap_err();
+        assert!(!lab.flags("pins").contains(COUNT_LOW));
+        keystores.lock(None).await.unwrap();
         keystores.unlock_token("pins", secret(PIN), Scope::Lasting, LastTry::Keep).await.unwrap();
     });
 }
