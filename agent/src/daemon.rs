@@ -14,7 +14,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     caller::Principal,
@@ -93,10 +93,10 @@ pub enum DaemonError {
 pub async fn run(options: Options, ready: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), DaemonError> {
     let uid = rustix::process::geteuid().as_raw();
     let environment = Environment::of_process();
-    let (config, config_file) = Config::load(options.config.as_deref(), &environment.config_files())?;
+    let (config, config_file) = Config::load(options.config.as_deref(), &environment.config_files(), uid)?;
     let state_dir = options.state_dir.map_or_else(|| environment.state_dir(), Ok)?;
     private_dir(&state_dir, uid)?;
-    let _lock = lock(&state_dir)?;
+    let mut lock = lock(&state_dir)?;
     let owner = Principal::from_uid(uid);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let limits = Limits { jump: config.guard.jump_limit };
@@ -104,6 +104,8 @@ pub async fn run(options: Options, ready: impl FnOnce(&Path) -> io::Result<()>) 
         Ledger::open(&state_dir.join("ledger.db"), owner.clone(), limits, clock.clone(), random_id()?)?;
     let keystores = Keystores::start(&config.token)?;
     let socket = options.socket.unwrap_or_else(|| environment.socket(&state_dir, uid));
+    writeln!(lock, "{}", socket.display())
+        .map_err(|source| DaemonError::Io { what: state_dir.join("agent.lock").display().to_string(), source })?;
     let idle_timeout_seconds = options.idle_timeout.unwrap_or(config.agent.idle_timeout_seconds);
     let about = About {
         started: clock.now().unix_timestamp(),
@@ -122,7 +124,8 @@ pub async fn run(options: Options, ready: impl FnOnce(&Path) -> io::Result<()>) 
             FallbackConfig::Refuse => Fallback::Refuse,
         },
     };
-    let services = Services { signing, owner, tasks: TaskTracker::new(), about: about.into() };
+    let services =
+        Services { signing, owner, tasks: TaskTracker::new(), ending: CancellationToken::new(), about: about.into() };
     serve(services, &socket, uid, writer_ended, idle_timeout_seconds, ready).await
 }
 
@@ -130,7 +133,7 @@ async fn serve(
     services: Services,
     socket: &Path,
     uid: u32,
-    writer_ended: WriterEnded,
+    mut writer_ended: WriterEnded,
     idle_timeout_seconds: u64,
     ready: impl FnOnce(&Path) -> io::Result<()>,
 ) -> Result<(), DaemonError> {
@@ -140,26 +143,33 @@ async fn serve(
     }
     let bound = listen::bind(socket).map_err(io(format!("socket {}", socket.display())))?;
     let (activity, connections) = Activity::new();
-    let (tasks, keystores) = (services.tasks.clone(), services.signing.keystores.clone());
-    let (stop, mut stopped) = watch::channel(());
-    let server = bound.serve(services.routes(), activity, async move { drop(stopped.changed().await) });
-    let mut server = std::pin::pin!(server);
+    let Services { tasks, ending, signing: Signing { keystores, ledger, .. }, .. } = services.clone();
+    let server = bound.serve(services.routes(), activity, ending.clone().cancelled_owned());
+    let mut server = Box::pin(server);
     ready(socket).map_err(io("the ready message".to_owned()))?;
     tracing::info!(socket = %socket.display(), pid = std::process::id(), "ready");
     tokio::select! {
         served = &mut server => return served.map_err(Into::into),
-        ended = writer_ended => {
-            drop(ended);
+        _ = &mut writer_ended => {
             return Err(DaemonError::WriterEnded);
         }
         signal = terminated() => signal.map_err(io("signals".to_owned()))?,
         () = idle(connections, &keystores, idle_timeout_seconds) => tracing::info!("idle, ending"),
     }
     // No new connection from here on; what is being signed is finished and recorded.
-    drop(stop);
+    ending.cancel();
     tasks.close();
-    if tokio::time::timeout(GRACE, async { tokio::join!(server, tasks.wait()).0 }).await.is_err() {
-        tracing::warn!("connections were still open at the end");
+    let drained = async move {
+        // The server and its services go with the first; with the last door to the ledger its writer writes what is
+        // left, tidies its file and ends.
+        let (served, ()) = tokio::join!(server, tasks.wait());
+        drop((keystores, ledger));
+        drop(writer_ended.await);
+        tracing::info!("ended");
+        served
+    };
+    if tokio::time::timeout(GRACE, drained).await.is_err() {
+        tracing::warn!("something was still open at the end");
     }
     Ok(())
 }
@@ -174,7 +184,7 @@ async fn terminated() -> io::Result<()> {
     Ok(())
 }
 
-/// Waits until nobody was connected for so long, and nothing is unlocked for good.
+/// Waits until nobody was connected for so long, and no token is unlocked for good.
 async fn idle(mut connections: watch::Receiver<usize>, keystores: &Keystores, seconds: u64) {
     if seconds == 0 {
         return std::future::pending().await;
@@ -190,7 +200,8 @@ async fn idle(mut connections: watch::Receiver<usize>, keystores: &Keystores, se
     }
 }
 
-/// One agent for a ledger, as long as it lives. The lock's file tells the process.
+/// One agent for a ledger, as long as it lives. The lock's file tells the process and, on its second line, the socket:
+/// a client with another XDG_RUNTIME_DIR finds it by that.
 fn lock(state_dir: &Path) -> Result<File, DaemonError> {
     let path = state_dir.join("agent.lock");
     let io = |source| DaemonError::Io { what: path.display().to_string(), source };
@@ -199,9 +210,10 @@ fn lock(state_dir: &Path) -> Result<File, DaemonError> {
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => {
-            let mut pid = String::new();
-            file.read_to_string(&mut pid).map_err(io)?;
-            return Err(DaemonError::Running { pid: pid.trim().to_owned(), state_dir: state_dir.to_owned() });
+            let mut text = String::new();
+            file.read_to_string(&mut text).map_err(io)?;
+            let pid = text.lines().next().unwrap_or("unknown").to_owned();
+            return Err(DaemonError::Running { pid, state_dir: state_dir.to_owned() });
         }
         Err(error) => return Err(io(error.into())),
     }

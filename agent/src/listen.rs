@@ -2,11 +2,12 @@
 
 use std::{
     fs, io,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tokio::{
@@ -21,6 +22,9 @@ use tonic::{
 };
 
 use crate::caller::{Connection, Principal};
+
+/// Without descriptors, accepting fails at once and again: time for some to be given back.
+const AFTER_ERROR: Duration = Duration::from_millis(100);
 
 /// How many connections are open: the daemon ends when it is idle for long.
 #[derive(Debug, Clone)]
@@ -55,13 +59,26 @@ impl Drop for Presence {
 /// # Errors
 /// The system's.
 pub fn bind(path: &Path) -> io::Result<Socket> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    remove_stale(path)?;
     let listener = UnixListener::bind(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     Ok(Socket { listener, path: path.to_owned() })
+}
+
+/// Removes a socket that nobody listens on, and nothing else.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(found) if !found.file_type().is_socket() => {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is no socket"));
+        }
+        Ok(_) => {}
+    }
+    match std::os::unix::net::UnixStream::connect(path) {
+        Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another agent listens there")),
+        Err(_) => fs::remove_file(path),
+    }
 }
 
 /// A bound socket; its name goes when this goes.
@@ -102,15 +119,17 @@ pub struct ServeError(#[from] tonic::transport::Error);
 
 /// The connections that arrive, each with its peer's identity; one without is turned away.
 fn incoming(listener: UnixListener, activity: Activity) -> impl Stream<Item = io::Result<Peer>> {
-    UnixListenerStream::new(listener).filter_map(move |accepted| {
-        match accepted.and_then(|stream| Peer::new(stream, &activity)) {
-            Ok(peer) => Some(Ok(peer)),
-            Err(error) => {
+    let admitted = UnixListenerStream::new(listener).then(move |accepted| {
+        let peer = accepted.and_then(|stream| Peer::new(stream, &activity));
+        async move {
+            if let Err(error) = &peer {
                 tracing::warn!(%error, "a connection was turned away");
-                None
+                tokio::time::sleep(AFTER_ERROR).await;
             }
+            peer.ok()
         }
-    })
+    });
+    admitted.filter_map(|peer| peer.map(Ok))
 }
 
 /// Removes the socket's name at the end.

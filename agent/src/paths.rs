@@ -94,6 +94,22 @@ impl Environment {
     }
 }
 
+/// Checks that nobody but root and this user can change a file that tells the agent what to load.
+///
+/// # Errors
+/// [`PathError::Unsafe`] says what is wrong with it; [`PathError::Io`] if it cannot be looked at.
+pub fn trusted_file(path: &Path, uid: u32) -> Result<(), PathError> {
+    let found = fs::metadata(path).map_err(|source| PathError::Io { path: path.to_owned(), source })?;
+    let unsafe_because = |why| Err(PathError::Unsafe { path: path.to_owned(), why });
+    if found.uid() != uid && found.uid() != 0 {
+        return unsafe_because("it belongs to another user");
+    }
+    if found.mode() & 0o022 != 0 {
+        return unsafe_because("others can write it: chmod go-w");
+    }
+    Ok(())
+}
+
 /// Makes a directory for this user alone, or checks that it is one: a real directory, ours, 0700.
 ///
 /// # Errors
@@ -151,6 +167,18 @@ mod tests {
         let (one, other) = (environment.socket(Path::new("/a"), 7), environment.socket(Path::new("/b"), 7));
         assert_ne!(one, other);
         assert_eq!(one.parent(), Some(Path::new("/tmp/signet-7")));
+    }
+
+    #[test]
+    fn a_file_that_others_can_write_is_refused() {
+        let temp = tempfile::tempdir().unwrap();
+        let file = temp.path().join("agent.toml");
+        fs::write(&file, "").unwrap();
+        for (mode, trusted) in [(0o600, true), (0o644, true), (0o664, false), (0o646, false)] {
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(trusted_file(&file, uid()).is_ok(), trusted, "{mode:o}");
+        }
+        assert!(matches!(trusted_file(&temp.path().join("none"), uid()), Err(PathError::Io { .. })));
     }
 
     #[test]

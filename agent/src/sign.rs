@@ -94,15 +94,33 @@ impl Signing {
     /// # Cancellation
     /// Must run to its end: the caller of this spawns it, so that a client that goes away leaves no open permit.
     pub async fn sign(&self, connection: Arc<Connection>, request: Request) -> Result<Signed, SignError> {
-        let mut refused = refused(&connection, &request);
+        let mut refused = self.refusal_of(&connection, "sign", &request.gun, &request.role);
         let result = self.tell(&connection, request, &mut refused).await;
-        if let Err(error) = &result
+        self.note(refused, &result);
+        result
+    }
+
+    /// What will be recorded if this request is refused.
+    #[must_use]
+    pub fn refusal_of(&self, connection: &Connection, request: &'static str, gun: &str, role: &str) -> RefusedRequest {
+        RefusedRequest {
+            principal: connection.principal().clone(),
+            request,
+            gun: gun.to_owned(),
+            role: role.to_owned(),
+            content: None,
+            reason: "",
+        }
+    }
+
+    /// Records a refusal, if it is one.
+    pub fn note<T>(&self, mut refused: RefusedRequest, result: &Result<T, SignError>) {
+        if let Err(error) = result
             && !is_question(error.reason())
         {
             refused.reason = error.reason().as_str();
             self.ledger.refuse(refused);
         }
-        result
     }
 
     /// The story itself.
@@ -132,10 +150,10 @@ impl Signing {
         let mut granted = grant.permits.into_iter().zip(ready);
         while let Some((permit, hand)) = granted.next() {
             match self.use_permit(permit, &hand, trust_dir.as_ref(), connection).await {
-                Ok(sig) => signatures.push(hand.signature(sig)),
+                Ok(sig) => signatures.extend(hand.signatures(&sig)),
                 Err(error) => {
                     for (unused, hand) in granted {
-                        self.ledger.settle(unused, Outcome::NotSigned, hand.place.to_string()).await;
+                        self.ledger.settle(unused, Outcome::NotSigned, hand.tried_at()).await;
                     }
                     return Err(error);
                 }
@@ -184,18 +202,17 @@ impl Signing {
         connection: &Arc<Connection>,
     ) -> Result<Vec<u8>, SignError> {
         let made = self.keystores.sign(&permit, &hand.place, trust_dir, connection).await;
-        let place = hand.place.to_string();
         let sig = match made {
             Ok(sig) => sig,
             Err(error) => {
                 let outcome = if error.nothing_signed() { Outcome::NotSigned } else { Outcome::Unknown };
-                self.ledger.settle(permit, outcome, place).await;
+                self.ledger.settle(permit, outcome, hand.tried_at()).await;
                 return Err(error.into());
             }
         };
         let verified = hand.public.verify(hand.method, permit.message(), &sig);
-        self.ledger.settle(permit, Outcome::Signed, place.clone()).await;
-        verified.map_err(|_| SignError::Unverified { place })?;
+        self.ledger.settle(permit, Outcome::Signed, hand.tried_at()).await;
+        verified.map_err(|_| SignError::Unverified { place: hand.place.to_string() })?;
         Ok(sig)
     }
 }
@@ -212,24 +229,16 @@ impl Request {
     fn size(&self) -> usize {
         let evidence = &self.evidence;
         let documents = evidence.root_chain.iter().chain(&evidence.delegating).map(Vec::len);
-        documents.chain([evidence.current.len(), self.signed.len()]).fold(0, usize::saturating_add)
+        let words = self.keys.iter().map(String::len);
+        let acknowledged = self.acknowledged.iter().map(|(finding, digest)| finding.len().saturating_add(digest.len()));
+        let rest = [evidence.current.len(), self.signed.len(), self.gun.len(), self.role.len()];
+        documents.chain(words).chain(acknowledged).chain(rest).fold(0, usize::saturating_add)
     }
 }
 
 /// The caller is asked for something and comes back with it: no refusal, and no record.
 fn is_question(reason: Reason) -> bool {
     matches!(reason, Reason::KeyLocked | Reason::EvidenceMissing)
-}
-
-fn refused(connection: &Connection, request: &Request) -> RefusedRequest {
-    RefusedRequest {
-        principal: connection.principal().clone(),
-        request: "sign",
-        gun: request.gun.clone(),
-        role: request.role.clone(),
-        content: None,
-        reason: "",
-    }
 }
 
 /// An acknowledgement counts for the bytes it was given for, and for no others.

@@ -9,6 +9,8 @@ use std::{
 
 use serde::Deserialize;
 
+use crate::paths::{PathError, trusted_file};
+
 pub use token::{TokenConfig, TokenConfigError, TokenSelector};
 
 /// Largest request by default: 64 MiB.
@@ -89,6 +91,9 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
+    /// Somebody else could have written it.
+    #[error("configuration {0}")]
+    Untrusted(#[source] PathError),
     /// The file does not say what a configuration may say.
     #[error("configuration {}: {source}", path.display())]
     Invalid {
@@ -104,12 +109,16 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError`]; a file that is there is never passed over.
-    pub fn load(named: Option<&Path>, candidates: &[PathBuf]) -> Result<(Self, Option<PathBuf>), ConfigError> {
+    pub fn load(
+        named: Option<&Path>,
+        candidates: &[PathBuf],
+        uid: u32,
+    ) -> Result<(Self, Option<PathBuf>), ConfigError> {
         if let Some(path) = named {
-            return Ok((Self::read(path)?, Some(path.to_owned())));
+            return Ok((Self::read(path, uid)?, Some(path.to_owned())));
         }
         for path in candidates {
-            match Self::read(path) {
+            match Self::read(path, uid) {
                 Err(ConfigError::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
                 read => return Ok((read?, Some(path.clone()))),
             }
@@ -117,7 +126,11 @@ impl Config {
         Ok((Self::default(), None))
     }
 
-    fn read(path: &Path) -> Result<Self, ConfigError> {
+    fn read(path: &Path, uid: u32) -> Result<Self, ConfigError> {
+        trusted_file(path, uid).map_err(|error| match error {
+            PathError::Io { path, source } => ConfigError::Unreadable { path, source },
+            other @ (PathError::Unsafe { .. } | PathError::NoHome) => ConfigError::Untrusted(other),
+        })?;
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
         toml::from_str(&text).map_err(|source| ConfigError::Invalid { path: path.to_owned(), source: source.into() })
@@ -152,7 +165,7 @@ mod tests {
     #[test]
     fn a_named_file_must_be_there_and_a_candidate_need_not() {
         let missing = PathBuf::from("/nonexistent/agent.toml");
-        assert!(Config::load(Some(&missing), &[]).is_err());
-        assert!(matches!(Config::load(None, &[missing]), Ok((_, None))));
+        assert!(Config::load(Some(&missing), &[], 0).is_err());
+        assert!(matches!(Config::load(None, &[missing], 0), Ok((_, None))));
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde::Deserialize;
+use signet_tuf::{NameError, Role};
 
 use crate::uri::{Pkcs11Uri, UriError};
 
@@ -74,6 +75,9 @@ pub enum TokenConfigError {
     /// The URI.
     #[error(transparent)]
     Uri(#[from] UriError),
+    /// A role that no metadata has.
+    #[error("`roles` of a token: {0}")]
+    Role(#[from] NameError),
     /// The number of sessions.
     #[error("`sessions` of a token is 1 to {MAX_SESSIONS}, not {0}")]
     Sessions(usize),
@@ -105,6 +109,9 @@ impl TryFrom<Raw> for TokenConfig {
         let sessions = raw.sessions.unwrap_or(DEFAULT_SESSIONS);
         if !(1..=MAX_SESSIONS).contains(&sessions) {
             return Err(TokenConfigError::Sessions(sessions));
+        }
+        for role in &raw.roles {
+            Role::parse(role)?;
         }
         Ok(Self { module: raw.module, select, pin_file: raw.pin_file, sessions, roles: raw.roles })
     }

@@ -83,17 +83,19 @@ pub fn check(
     }
 }
 
-/// A snapshot without a delegation that is still listed hides that delegation's targets from every client.
+/// A snapshot without a delegation that is still listed hides that delegation's targets from every client. What targets
+/// lists is shown; a nested delegation may go only with its parent.
 fn nothing_dropped(snapshot: &Snapshot, before: &Snapshot, parents: &[Targets]) -> Result<(), ContentFault> {
     let listed = |role: &Role| {
-        parents
-            .iter()
-            .flat_map(|parent| &parent.delegations.roles)
-            .any(|delegated| delegated.name.as_str() == role.as_str())
+        let delegated = parents.iter().flat_map(|parent| &parent.delegations.roles);
+        delegated.into_iter().any(|delegated| delegated.name.as_str() == role.as_str())
     };
-    let dropped =
-        before.meta.keys().find(|role| !snapshot.meta.contains_key(role) && (parents.is_empty() || listed(role)));
-    match dropped {
+    let may_go = |role: &Role| match role.parent() {
+        Some(Role::Targets) => !parents.is_empty() && !listed(role),
+        Some(parent) => !snapshot.meta.contains_key(&parent),
+        None => false,
+    };
+    match before.meta.keys().find(|role| !snapshot.meta.contains_key(role) && !may_go(role)) {
         Some(delegation) => Err(ContentFault::DroppedFromSnapshot { delegation: delegation.clone() }),
         None => Ok(()),
     }

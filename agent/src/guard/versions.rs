@@ -83,9 +83,9 @@ pub fn check(role: &Role, line: &Line, asked: Mark, jump_limit: u64) -> Result<D
     if asked.version > reference {
         return within(role, asked, reference.get(), jump_limit).map(|()| Decision::Next);
     }
-    let known = [line.floor, line.shown].into_iter().flatten().filter(|mark| mark.version == asked.version);
-    // Ours and the server's can differ after a lost race: either may be repeated, neither replaced.
-    match known.clone().find(|mark| *mark == asked).or_else(|| known.clone().next()) {
+    // After a lost race ours and the server's differ at one version: ours was signed here, so only ours is repeated.
+    let known = line.floor.filter(|mark| mark.version == asked.version).or(line.shown);
+    match known {
         Some(mark) if mark == asked => Ok(Decision::Repeat),
         Some(mark) => Err(VersionFault::Conflict {
             role: role.clone(),
@@ -141,9 +141,9 @@ mod tests {
             (Role::Targets, Some(mark(5, "a")), none, mark(6, "b"), "next"),
             (Role::Targets, Some(mark(5, "a")), none, mark(1005, "b"), "next"),
             (Role::Targets, Some(mark(5, "a")), none, mark(1006, "b"), "jump"),
-            // a lost race: the server has another version 5, and it stays; ours may be repeated
+            // a lost race: the server has another version 5; ours may be repeated, and theirs not signed too
             (Role::Targets, Some(mark(5, "a")), Some(mark(5, "x")), mark(5, "a"), "repeat"),
-            (Role::Targets, Some(mark(5, "a")), Some(mark(5, "x")), mark(5, "x"), "repeat"),
+            (Role::Targets, Some(mark(5, "a")), Some(mark(5, "x")), mark(5, "x"), "conflict"),
             (Role::Targets, Some(mark(5, "a")), Some(mark(5, "x")), mark(5, "b"), "conflict"),
             (Role::Targets, Some(mark(5, "a")), Some(mark(7, "x")), mark(6, "b"), "rollback"),
             (Role::Targets, Some(mark(5, "a")), Some(mark(7, "x")), mark(8, "b"), "next"),

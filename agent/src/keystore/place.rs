@@ -19,6 +19,17 @@ pub enum Place {
     File(PathBuf),
 }
 
+impl Place {
+    /// The token's configured name; none for a file.
+    #[must_use]
+    pub fn token(&self) -> Option<&str> {
+        match self {
+            Self::Token { token, .. } => Some(token),
+            Self::File(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -4,7 +4,7 @@ use signet_tuf::{Gun, KeyName, Metadata, Role, Version};
 
 use super::{LedgerError, Limits, Preview, Scheme};
 use crate::{
-    guard::{self, Decision, Finding, Line, Refusal, Shown},
+    guard::{self, Decision, Finding, Line, Refusal, Shown, VersionFault},
     intent::{Intent, Mark},
     log::{Event, Subject},
     store::{Batch, BatchError, CollectionId, Origin},
@@ -47,8 +47,8 @@ impl Judge<'_> {
             Ok(standing) => standing,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let decision = match self.lawful(intent, shown, &standing, keys, acknowledged)? {
-            Ok(decision) => decision,
+        let (decision, findings) = match self.lawful(intent, shown, &standing, keys, acknowledged)? {
+            Ok(lawful) => lawful,
             Err(refusal) => return Ok(Err(refusal)),
         };
         let mut events = Vec::new();
@@ -65,7 +65,7 @@ impl Judge<'_> {
             expires: intent.metadata.expires().to_string(),
             keys: keys.iter().map(|(key, _)| *key).collect(),
             decision: decision.as_str(),
-            acknowledged: acknowledged.to_vec(),
+            acknowledged: findings.iter().map(|finding| finding.as_str().to_owned()).collect(),
         };
         Ok(Ok(Verdict { events, granted, decision, line, notices }))
     }
@@ -126,14 +126,14 @@ impl Judge<'_> {
         Ok(Ok(vec![Event::Abandoned(subject(gun, root1, &Role::Root, mark))]))
     }
 
+    /// By the first root shown, and no other: each later one is vouched for by the one before, but the first by
+    /// itself alone, so an unknown first root proves nothing about a known second.
     fn shown_collection(&self, gun: &Gun, shown: &Shown) -> Stored<Option<(CollectionId, signet_tuf::Digest)>> {
-        for root in &shown.chain {
-            if let Some(id) = self.batch.collection_with_root(gun, *root)? {
-                let (root1, _) = self.batch.collection_facts(id)?;
-                return Ok(Some((id, root1)));
-            }
+        let Some(first) = shown.chain.first() else { return Ok(None) };
+        match self.batch.collection_with_root(gun, *first)? {
+            Some(id) => Ok(Some((id, self.batch.collection_facts(id)?.0))),
+            None => Ok(None),
         }
-        Ok(None)
     }
 
     fn standing(&self, intent: &Intent, shown: &Shown) -> Stored<Result<Standing, Refusal>> {
@@ -164,7 +164,7 @@ impl Judge<'_> {
         standing: &Standing,
         keys: &[(KeyName, Scheme)],
         acknowledged: &[String],
-    ) -> Stored<Result<Decision, Refusal>> {
+    ) -> Stored<Result<(Decision, Vec<Finding>), Refusal>> {
         if let Err(stale) = fresh_root(intent, shown, standing) {
             return Ok(Err(stale));
         }
@@ -172,8 +172,11 @@ impl Judge<'_> {
             Ok(decision) => decision,
             Err(fault) => return Ok(Err(fault.into())),
         };
+        if let Err(published) = above_published_root(intent, standing, decision) {
+            return Ok(Err(published));
+        }
         let findings = self.findings(intent, standing, keys)?;
-        Ok(guard::check_findings(&findings, acknowledged).map(|()| decision))
+        Ok(guard::check_findings(&findings, acknowledged).map(|()| (decision, findings)))
     }
 
     fn findings(&self, intent: &Intent, standing: &Standing, keys: &[(KeyName, Scheme)]) -> Stored<Vec<Finding>> {
@@ -236,6 +239,16 @@ fn fresh_root(intent: &Intent, shown: &Shown, standing: &Standing) -> Result<(),
     match Version::new(standing.published_root) {
         Some(published) if intent.role != Role::Root && tip.version < published => {
             Err(Refusal::StaleRoot { shown: tip.version, published })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A root that is known to be out is not made a second time, even if the chain shown ends before it.
+fn above_published_root(intent: &Intent, standing: &Standing, decision: Decision) -> Result<(), Refusal> {
+    match Version::new(standing.published_root) {
+        Some(last) if intent.role == Role::Root && decision != Decision::Repeat && intent.version() <= last => {
+            Err(VersionFault::Rollback { role: Role::Root, asked: intent.version(), last }.into())
         }
         _ => Ok(()),
     }

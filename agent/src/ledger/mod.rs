@@ -94,6 +94,15 @@ impl Outcome {
     }
 }
 
+/// Where a key was tried.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TriedAt {
+    /// As it stands in the record.
+    pub place: String,
+    /// The token's configured name; none for a file.
+    pub token: Option<String>,
+}
+
 /// A request that was refused before it could be judged, for the record.
 #[derive(Debug, Clone)]
 pub struct RefusedRequest {
@@ -173,13 +182,22 @@ pub struct Entry {
 
 type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
 
+/// The end of a permit.
+struct Settlement {
+    seq: Seq,
+    key: KeyName,
+    outcome: Outcome,
+    at: TriedAt,
+}
+
 /// What the writer is asked.
 enum Op {
     Decide(Box<Ask>, Reply<Grant>),
     Certify(Box<CertificateAsk>, Reply<Grant>),
-    Settle { seq: Seq, key: KeyName, outcome: Outcome, place: String },
+    Settle(Settlement),
     Refuse(RefusedRequest),
-    Append { principal: Option<Principal>, event: Event, reply: Reply<u64> },
+    Append { principal: Option<Principal>, event: Event, token: Option<(KeyName, String)>, reply: Reply<u64> },
+    TokensOf(KeyName, Reply<Vec<String>>),
     Published { principal: Principal, gun: Gun, shown: Box<Shown>, reply: Reply<u64> },
     Abandon { principal: Principal, gun: Gun, mark: Mark, shown: Box<Shown>, reply: Reply<u64> },
     Preview { intent: Arc<Intent>, shown: Arc<Shown>, acknowledged: Vec<String>, reply: Reply<Preview> },
@@ -266,8 +284,8 @@ impl Ledger {
     }
 
     /// Records what became of a permit. It is not waited for: the grant was durable already.
-    pub async fn settle(&self, permit: Permit, outcome: Outcome, place: String) {
-        let op = Op::Settle { seq: permit.seq(), key: permit.key(), outcome, place };
+    pub async fn settle(&self, permit: Permit, outcome: Outcome, at: TriedAt) {
+        let op = Op::Settle(Settlement { seq: permit.seq(), key: permit.key(), outcome, at });
         if self.ops.send(op).await.is_err() {
             tracing::error!(seq = permit.seq().0, "the ledger is gone, an outcome was not recorded");
         }
@@ -285,7 +303,28 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Unavailable`].
     pub async fn append(&self, principal: Option<Principal>, event: Event) -> Result<u64, LedgerError> {
-        self.ask(|reply| Op::Append { principal, event, reply }).await
+        self.ask(|reply| Op::Append { principal, event, token: None, reply }).await
+    }
+
+    /// Records that a key was made on a token, which is missed from now on when it is absent.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`].
+    pub async fn key_made(
+        &self,
+        principal: Principal,
+        event: Event,
+        token: Option<(KeyName, String)>,
+    ) -> Result<u64, LedgerError> {
+        self.ask(|reply| Op::Append { principal: Some(principal), event, token, reply }).await
+    }
+
+    /// The tokens that a key is known to be on.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`].
+    pub async fn tokens_of(&self, key: KeyName) -> Result<Vec<String>, LedgerError> {
+        self.ask(|reply| Op::TokensOf(key, reply)).await
     }
 
     /// Records that the server serves the collection with the newest root shown.

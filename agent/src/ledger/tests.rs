@@ -73,7 +73,7 @@ impl Bench {
 
     async fn settle(&self, permits: Vec<Permit>, outcome: Outcome) {
         for permit in permits {
-            self.ledger.settle(permit, outcome, "file:/x".to_owned()).await;
+            self.ledger.settle(permit, outcome, TriedAt::default()).await;
         }
     }
 
@@ -265,6 +265,32 @@ async fn an_unknown_collection_must_be_shown_from_its_first_root() {
     let whole: Vec<Mark> = (1..=5).map(|version| mark(version, &format!("root {version}"))).collect();
     bench.sign(&targets(1, 0), root_chain(&whole)).await;
     assert_eq!(bench.sign(&targets(2, 0), later).await, "next");
+}
+
+#[tokio::test]
+async fn a_known_root_behind_an_unknown_one_proves_nothing() {
+    let bench = Bench::new();
+    let known = root_chain(&[mark(1, "root 1"), mark(2, "root 2")]);
+    bench.sign(&targets(1, 0), known).await;
+    let forged = root_chain(&[mark(1, "forged"), mark(2, "root 2")]);
+    bench.ledger.published(owner(), gun(), forged.clone()).await.expect_err("unknown");
+    // the first root names the collection, so this is another one, with lines of its own
+    assert_eq!(bench.sign(&targets(1, 1), forged).await, "first");
+    let later = root_chain(&[mark(4, "forged"), mark(5, "root 2")]);
+    assert_eq!(refusal(bench.decide(&targets(2, 0), later).await), Refusal::UnknownRoot);
+}
+
+#[tokio::test]
+async fn the_tokens_of_a_key_are_remembered() {
+    let bench = Bench::new();
+    let grant = bench.decide(&targets(1, 0), first_root()).await.expect("granted");
+    for permit in grant.permits {
+        let at = TriedAt { place: "pkcs11:token=release".to_owned(), token: Some("release".to_owned()) };
+        bench.ledger.settle(permit, Outcome::Signed, at).await;
+    }
+    let bench = bench.crash().await;
+    assert_eq!(bench.ledger.tokens_of(key(1)).await.expect("known"), ["release"]);
+    assert_eq!(bench.ledger.tokens_of(key(2)).await.expect("known"), [""; 0]);
 }
 
 #[tokio::test]
@@ -463,6 +489,18 @@ mod abandon {
         assert!(matches!(abandon(both.clone()).await, Err(LedgerError::NothingToAbandon(_))));
         bench.ledger.published(owner(), gun(), both).await.expect("known");
         assert!(matches!(abandon(root_chain(&[first.mark()])).await, Err(LedgerError::NothingToAbandon(_))));
+    }
+
+    #[tokio::test]
+    async fn a_root_that_is_known_to_be_out_is_not_made_again() {
+        let bench = Bench::new();
+        let (first, theirs, ours) = (root(1, 0), root(2, 0), root(2, 1));
+        bench.sign(&first, Shown::default()).await;
+        let published = root_chain(&[first.mark(), theirs.mark()]);
+        bench.ledger.published(owner(), gun(), published.clone()).await.expect("known");
+        let verdict = refusal(bench.decide(&ours, root_chain(&[first.mark()])).await);
+        assert!(matches!(verdict, Refusal::Version(VersionFault::Rollback { .. })), "{verdict:?}");
+        assert_eq!(bench.sign(&root(3, 0), published).await, "next");
     }
 
     #[tokio::test]

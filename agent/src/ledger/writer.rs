@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    CertificateAsk, Entry, Grant, Head, LedgerError, Limits, Op, Outcome, Permit, Preview, Reply, Seq,
+    CertificateAsk, Entry, Grant, Head, LedgerError, Limits, Op, Outcome, Permit, Preview, Reply, Seq, Settlement,
+    TriedAt,
     judge::{Judge, Verdict},
     refusals::Refusals,
 };
@@ -36,6 +37,10 @@ struct State {
     clock: Arc<dyn Clock>,
     frontier: Frontier,
     refusals: Refusals,
+    /// Outcomes whose batch could not be committed: written with the next one that can.
+    unsettled: Vec<Settlement>,
+    /// Outcomes of the batch that is being written.
+    settled: Vec<Settlement>,
 }
 
 type Stored<T> = Result<T, BatchError>;
@@ -52,7 +57,15 @@ impl Writer {
         clock: Arc<dyn Clock>,
         size: watch::Sender<u64>,
     ) -> Result<Self, StoreError> {
-        let state = State { owner, limits, clock, frontier: Frontier::default(), refusals: Refusals::default() };
+        let state = State {
+            owner,
+            limits,
+            clock,
+            frontier: Frontier::default(),
+            refusals: Refusals::default(),
+            unsettled: Vec::new(),
+            settled: Vec::new(),
+        };
         let mut writer = Self { store, id, state, size };
         writer.load()?;
         writer.settle_abandoned()?;
@@ -88,7 +101,8 @@ impl Writer {
             let opened = Event::Opened { agent: env!("CARGO_PKG_VERSION").to_owned(), ledger: hex::encode(*id) };
             state.append(&batch, None, opened)?;
             for open in batch.open_permits()? {
-                state.settle(&batch, open.seq, open.key, Outcome::Unknown, String::new())?;
+                let (seq, key, at) = (Seq(open.seq), open.key, TriedAt::default());
+                state.settle(&batch, &Settlement { seq, key, outcome: Outcome::Unknown, at })?;
             }
             batch.commit()
         })();
@@ -119,10 +133,18 @@ impl Writer {
             self.state.frontier = before;
         }
         self.size.send_if_modified(|size| std::mem::replace(size, self.state.frontier.size()) != *size);
+        let written = std::mem::take(&mut self.state.settled);
+        if failure.is_some() {
+            self.state.unsettled.extend(written);
+        }
         for answer in answers {
             answer(failure.as_deref());
         }
         for op in waiting {
+            if let Op::Settle(settlement) = op {
+                self.state.unsettled.push(settlement);
+                continue;
+            }
             fail(op, failure.as_deref().unwrap_or_default());
         }
     }
@@ -130,6 +152,7 @@ impl Writer {
     fn transact(&mut self, waiting: &mut impl Iterator<Item = Op>, answers: &mut Vec<Answer>) -> Stored<()> {
         let Self { store, state, id, .. } = self;
         let batch = store.begin()?;
+        state.settle_late(&batch)?;
         for op in waiting {
             state.handle(&batch, *id, op, answers)?;
         }
@@ -174,11 +197,8 @@ fn fail(op: Op, failure: &str) {
         Op::Read { reply, .. } => answer(&mut answers, reply, Ok(Err(unavailable()))),
         Op::Head(reply) => answer(&mut answers, reply, Ok(Err(unavailable()))),
         Op::Leaves(reply) => answer(&mut answers, reply, Ok(Err(unavailable()))),
-        Op::Settle { seq, .. } => {
-            tracing::error!(seq = seq.0, failure, "an outcome was not recorded; it counts as unknown");
-            Ok(())
-        }
-        Op::Refuse(_) => Ok(()),
+        Op::TokensOf(_, reply) => answer(&mut answers, reply, Ok(Err(unavailable()))),
+        Op::Settle(_) | Op::Refuse(_) => Ok(()),
     };
     debug_assert!(done.is_ok(), "an answer that is given cannot fail");
     for answer in answers {
@@ -197,15 +217,17 @@ impl State {
                 let result = self.certify(batch, &ask);
                 answer(answers, reply, result)
             }
-            Op::Settle { seq, key, outcome, place } => self.settle(batch, seq.0, key, outcome, place),
+            Op::Settle(settlement) => self.settle_once(batch, settlement),
             Op::Refuse(refused) => match self.refusals.admit(&refused, self.clock.now()) {
                 Some(event) => self.append(batch, Some(refused.principal), event).map(drop),
                 None => Ok(()),
             },
-            Op::Append { principal, event, reply } => {
-                let result = self.append(batch, principal, event).map(Ok);
+            Op::Append { principal, event, token, reply } => {
+                let known = token.map_or(Ok(()), |(key, token)| batch.add_key_token(key, &token));
+                let result = known.and_then(|()| self.append(batch, principal, event)).map(Ok);
                 answer(answers, reply, result)
             }
+            Op::TokensOf(key, reply) => answer(answers, reply, batch.tokens_of(key).map(Ok)),
             Op::Published { principal, gun, shown, reply } => {
                 let result = self.judge(batch).published(&gun, &shown);
                 let result = self.carry_out(batch, &principal, result);
@@ -308,21 +330,37 @@ impl State {
         Ok(Ok(last))
     }
 
-    fn settle(
-        &mut self,
-        batch: &Batch<'_>,
-        seq: u64,
-        key: signet_tuf::KeyName,
-        outcome: Outcome,
-        place: String,
-    ) -> Stored<()> {
-        if !batch.settle(seq, key, outcome.as_str())? {
+    /// Outcomes of batches that failed.
+    fn settle_late(&mut self, batch: &Batch<'_>) -> Stored<()> {
+        let mut written = Ok(());
+        for settlement in std::mem::take(&mut self.unsettled) {
+            if written.is_ok() {
+                written = self.settle_once(batch, settlement);
+            } else {
+                self.settled.push(settlement);
+            }
+        }
+        written
+    }
+
+    /// Kept until its batch is on the disk: an outcome is not lost to another request's failure.
+    fn settle_once(&mut self, batch: &Batch<'_>, settlement: Settlement) -> Stored<()> {
+        let written = self.settle(batch, &settlement);
+        self.settled.push(settlement);
+        written
+    }
+
+    fn settle(&mut self, batch: &Batch<'_>, settlement: &Settlement) -> Stored<()> {
+        let Settlement { seq, key, outcome, at } = settlement;
+        if !batch.settle(seq.0, *key, outcome.as_str())? {
             return Ok(());
         }
-        self.append(batch, None, Event::Outcome { of: seq, key, outcome: outcome.as_str(), place })?;
-        if outcome == Outcome::NotSigned {
-            batch.release(seq, key)?;
+        let place = at.place.clone();
+        self.append(batch, None, Event::Outcome { of: seq.0, key: *key, outcome: outcome.as_str(), place })?;
+        match (outcome, &at.token) {
+            (Outcome::Signed, Some(token)) => batch.add_key_token(*key, token),
+            (Outcome::NotSigned, _) => batch.release(seq.0, *key),
+            (Outcome::Signed | Outcome::Unknown, _) => Ok(()),
         }
-        Ok(())
     }
 }

@@ -29,8 +29,13 @@ impl audit_server::Audit for Services {
         let from = if asked.tail { size.saturating_sub(asked.limit) } else { asked.from };
         let left = if asked.limit == 0 || asked.follow { u64::MAX } else { asked.limit };
         let (sender, records) = mpsc::channel(64);
+        let ending = self.ending.clone();
         self.tasks.spawn(async move {
-            if let Err(error) = send(&ledger, from, left, asked.follow, &sender).await {
+            let sent = tokio::select! {
+                sent = send(&ledger, from, left, asked.follow, &sender) => sent,
+                () = ending.cancelled() => Ok(()),
+            };
+            if let Err(error) = sent {
                 // Whoever reads may be gone, and then nobody wants the error.
                 drop(sender.send(Err(unavailable(error))).await);
             }

@@ -1,7 +1,5 @@
 //! `signet.v1.Keys`.
 
-use std::sync::Arc;
-
 use signet_proto::v1::{self, generate_key_request::Place as Wanted, keys_server};
 use signet_tuf::{Algorithm, Gun};
 use tonic::{Request, Response, Status};
@@ -12,7 +10,7 @@ use crate::{
     keystore::{KeyInfo, KeystoreError, Place, PlaceState, TrustDir},
     log::Event,
     secret::Secret,
-    sign::{CertificateRequest, SignError, open_trust_dir},
+    sign::{CertificateRequest, SignError, Signing, open_trust_dir},
 };
 
 #[tonic::async_trait]
@@ -50,10 +48,13 @@ impl keys_server::Keys for Services {
         };
         let (made, wants_passphrase) = match asked.place {
             Some(Wanted::Token(token)) => {
-                let keystores = &self.signing.keystores;
-                let made = keystores.generate_on_token(&token, algorithm, &asked.role, gun.as_ref(), &connection).await;
-                let made = made.map_err(keystore)?;
-                self.record_made(&connection, &made).await?;
+                let signing = self.signing.clone();
+                let made = self.finish(async move {
+                    let keystores = &signing.keystores;
+                    let made = keystores.generate_on_token(&token, algorithm, &asked.role, gun.as_ref(), &connection);
+                    record_made(&signing, &connection, made.await?).await
+                });
+                let made = made.await?;
                 (made, false)
             }
             Some(Wanted::TrustDir(dir)) => {
@@ -92,11 +93,12 @@ impl keys_server::Keys for Services {
         let dir = open_wanted(asked.trust_dir).await?;
         let first = old.is_empty();
         let old = (!first).then_some(old);
-        let keystores = &self.signing.keystores;
-        let changed = keystores.set_passphrase(&dir, &asked.key, old, new, &connection).await.map_err(keystore)?;
-        if first {
-            self.record_made(&connection, &changed).await?;
-        }
+        let signing = self.signing.clone();
+        let changed = self.finish(async move {
+            let changed = signing.keystores.set_passphrase(&dir, &asked.key, old, new, &connection).await?;
+            if first { record_made(&signing, &connection, changed).await } else { Ok(changed) }
+        });
+        let changed = changed.await?;
         Ok(Response::new(v1::ChangePassphraseResponse { key: Some(key(changed)) }))
     }
 
@@ -124,19 +126,18 @@ impl keys_server::Keys for Services {
     }
 }
 
-impl Services {
-    async fn record_made(&self, connection: &Arc<Connection>, made: &KeyInfo) -> Result<(), Status> {
-        let (Some(name), Some(public)) = (made.name, &made.public) else { return Ok(()) };
-        let event = Event::KeyMade {
-            key: name,
-            algorithm: public.algorithm().to_string(),
-            role: made.role.clone().unwrap_or_default(),
-            gun: made.gun.clone().unwrap_or_default(),
-            place: made.places.first().map(|(place, _)| place.to_string()).unwrap_or_default(),
-        };
-        let recorded = self.signing.ledger.append(Some(connection.principal().clone()), event).await;
-        recorded.map(drop).map_err(|error| status::status(&error.into()))
-    }
+async fn record_made(signing: &Signing, connection: &Connection, made: KeyInfo) -> Result<KeyInfo, SignError> {
+    let (Some(name), Some(public)) = (made.name, &made.public) else { return Ok(made) };
+    let event = Event::KeyMade {
+        key: name,
+        algorithm: public.algorithm().to_string(),
+        role: made.role.clone().unwrap_or_default(),
+        gun: made.gun.clone().unwrap_or_default(),
+        place: made.places.first().map(|(place, _)| place.to_string()).unwrap_or_default(),
+    };
+    let token = made.places.iter().find_map(|(place, _)| place.token()).map(|token| (name, token.to_owned()));
+    signing.ledger.key_made(connection.principal().clone(), event, token).await?;
+    Ok(made)
 }
 
 async fn open(path: String) -> Result<Option<TrustDir>, Status> {

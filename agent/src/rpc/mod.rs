@@ -9,15 +9,19 @@ mod tokens;
 
 use std::{path::PathBuf, sync::Arc};
 
-use signet_proto::v1::{
-    agent_server::AgentServer, audit_server::AuditServer, keys_server::KeysServer, signing_server::SigningServer,
-    tokens_server::TokensServer,
+use signet_proto::{
+    Reason,
+    v1::{
+        agent_server::AgentServer, audit_server::AuditServer, keys_server::KeysServer, signing_server::SigningServer,
+        tokens_server::TokensServer,
+    },
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Status, service::Routes};
 
 use crate::{
     caller::{Connection, Principal},
+    ledger::RefusedRequest,
     policy,
     sign::{SignError, Signing},
 };
@@ -46,6 +50,8 @@ pub struct Services {
     pub owner: Principal,
     /// Work that must run to its end although its client went away.
     pub tasks: TaskTracker,
+    /// The agent is ending: streams that would go on for ever end too.
+    pub ending: CancellationToken,
     /// What Status tells.
     pub about: Arc<About>,
 }
@@ -66,8 +72,20 @@ impl Services {
     /// The caller, if policy serves them.
     fn caller<T>(&self, request: &Request<T>) -> Result<Arc<Connection>, Status> {
         let connection = request.extensions().get::<Arc<Connection>>().cloned().ok_or_else(status::unknown_caller)?;
-        policy::decide(&self.owner, connection.principal()).map_err(|denied| status::denied(&denied))?;
-        Ok(connection)
+        match policy::decide(&self.owner, connection.principal()) {
+            Ok(()) => Ok(connection),
+            Err(denied) => {
+                self.signing.ledger.refuse(RefusedRequest {
+                    principal: denied.principal.clone(),
+                    request: "connect",
+                    gun: String::new(),
+                    role: String::new(),
+                    content: None,
+                    reason: Reason::DeniedByPolicy.as_str(),
+                });
+                Err(status::denied(&denied))
+            }
+        }
     }
 
     /// Runs to the end, whether or not the client waits.

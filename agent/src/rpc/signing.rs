@@ -75,15 +75,21 @@ impl signing_server::Signing for Services {
     ) -> Result<Response<v1::PublishedResponse>, Status> {
         let connection = self.caller(&request)?;
         let v1::PublishedRequest { gun, evidence } = request.into_inner();
-        let (gun, shown) = root_evidence(&gun, evidence).map_err(|error| status::status(&error))?;
-        let recorded = self.signing.ledger.published(connection.principal().clone(), gun, shown).await;
-        let record = recorded.map_err(|error| status::status(&error.into()))?;
+        let refused = self.signing.refusal_of(&connection, "published", &gun, "root");
+        let recorded = async {
+            let (gun, shown) = root_evidence(&gun, evidence)?;
+            Ok(self.signing.ledger.published(connection.principal().clone(), gun, shown).await?)
+        };
+        let recorded = recorded.await;
+        self.signing.note(refused, &recorded);
+        let record = recorded.map_err(|error| status::status(&error))?;
         Ok(Response::new(v1::PublishedResponse { record }))
     }
 
     async fn abandon(&self, request: Request<v1::AbandonRequest>) -> Result<Response<v1::AbandonResponse>, Status> {
         let connection = self.caller(&request)?;
         let v1::AbandonRequest { gun, version, digest, evidence } = request.into_inner();
+        let refused = self.signing.refusal_of(&connection, "abandon", &gun, "root");
         let recorded = async {
             let (gun, shown) = root_evidence(&gun, evidence)?;
             let version = Version::new(version)
@@ -93,7 +99,9 @@ impl signing_server::Signing for Services {
             let (ledger, principal) = (&self.signing.ledger, connection.principal().clone());
             Ok(ledger.abandon(principal, gun, version, Digest::from_bytes(digest), shown).await?)
         };
-        let record = recorded.await.map_err(|error: SignError| status::status(&error))?;
+        let recorded = recorded.await;
+        self.signing.note(refused, &recorded);
+        let record = recorded.map_err(|error: SignError| status::status(&error))?;
         Ok(Response::new(v1::AbandonResponse { record }))
     }
 }

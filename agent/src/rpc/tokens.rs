@@ -8,10 +8,11 @@ use tonic::{Request, Response, Status};
 
 use super::{Services, optional_path, status};
 use crate::{
-    keystore::{KeystoreError, LastTry, Scope, TokenInfo, Tries},
+    caller::Connection,
+    keystore::{KeystoreError, LastTry, Place, Scope, TokenInfo, Tries},
     log::Event,
     secret::Secret,
-    sign::{SignError, open_trust_dir},
+    sign::{SignError, Signing, open_trust_dir},
 };
 
 #[tonic::async_trait]
@@ -31,25 +32,24 @@ impl tokens_server::Tokens for Services {
             v1::UnlockScope::Lasting => Scope::Lasting,
         };
         let last_try = if asked.spend_last_try { LastTry::Spend } else { LastTry::Keep };
-        let lasting = matches!(scope, Scope::Lasting);
-        let keystores = &self.signing.keystores;
-        let places = match asked.what {
-            Some(What::Token(token)) => {
-                let places = keystores.unlock_token(&token, secret, scope, last_try).await.map_err(keystore)?;
-                if lasting {
-                    let event = Event::Unlocked { token };
-                    let recorded = self.signing.ledger.append(Some(connection.principal().clone()), event).await;
-                    recorded.map_err(|error| status::status(&error.into()))?;
-                }
-                places
+        let what = asked.what.ok_or_else(|| bad_request("what: a token or a key is wanted"))?;
+        let trust_dir = optional_path(asked.trust_dir);
+        let signing = self.signing.clone();
+        let places = match what {
+            What::Token(token) => {
+                self.finish(async move {
+                    let refused = signing.refusal_of(&connection, "unlock", "", "");
+                    let unlocked = unlock_token(&signing, &connection, token, secret, scope, last_try).await;
+                    signing.note(refused, &unlocked);
+                    unlocked
+                })
+                .await?
             }
-            Some(What::Key(key)) => {
-                let dir =
-                    open_trust_dir(optional_path(asked.trust_dir)).await.map_err(|error| status::status(&error))?;
+            What::Key(key) => {
+                let dir = open_trust_dir(trust_dir).await.map_err(|error| status::status(&error))?;
                 let dir = dir.ok_or_else(|| bad_request("trust_dir: a key file is in a trust directory"))?;
-                vec![keystores.unlock_file(&dir, &key, secret, scope).await.map_err(keystore)?]
+                vec![signing.keystores.unlock_file(&dir, &key, secret, scope).await.map_err(keystore)?]
             }
-            None => return Err(bad_request("what: a token or a key is wanted")),
         };
         Ok(Response::new(v1::UnlockResponse { places: places.iter().map(ToString::to_string).collect() }))
     }
@@ -71,6 +71,28 @@ impl tokens_server::Tokens for Services {
         self.caller(&request)?;
         Err(status::not_served("Tokens.Watch"))
     }
+}
+
+/// A lasting unlock stands in the log, or it does not last.
+async fn unlock_token(
+    signing: &Signing,
+    connection: &Connection,
+    token: String,
+    pin: Secret,
+    scope: Scope,
+    last_try: LastTry,
+) -> Result<Vec<Place>, SignError> {
+    let lasting = matches!(scope, Scope::Lasting);
+    let places = signing.keystores.unlock_token(&token, pin, scope, last_try).await?;
+    if !lasting {
+        return Ok(places);
+    }
+    let event = Event::Unlocked { token: token.clone() };
+    if let Err(error) = signing.ledger.append(Some(connection.principal().clone()), event).await {
+        signing.keystores.lock(Some(&token)).await?;
+        return Err(error.into());
+    }
+    Ok(places)
 }
 
 fn keystore(error: KeystoreError) -> Status {

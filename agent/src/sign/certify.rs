@@ -8,7 +8,7 @@ use time::{Duration, OffsetDateTime};
 use super::{Hand, SignError, Signing, hands::scheme, open_trust_dir};
 use crate::{
     caller::Connection,
-    keystore::{KeySelector, KeystoreError, PlaceState, TrustDir},
+    keystore::{KeystoreError, PlaceState, TrustDir},
     ledger::{CertificateAsk, Scheme},
 };
 
@@ -54,10 +54,21 @@ impl Signing {
         connection: Arc<Connection>,
         request: CertificateRequest,
     ) -> Result<Certified, SignError> {
+        let refused = self.refusal_of(&connection, "certify", &request.gun, "root");
+        let result = self.certificate(&connection, request).await;
+        self.note(refused, &result);
+        result
+    }
+
+    async fn certificate(
+        &self,
+        connection: &Arc<Connection>,
+        request: CertificateRequest,
+    ) -> Result<Certified, SignError> {
         let trust_dir = open_trust_dir(request.trust_dir.clone()).await?;
-        let public = self.public_key(&request.key, trust_dir.as_ref(), &connection).await?;
+        let public = self.public_key(&request.key, trust_dir.as_ref(), connection).await?;
         let template = template(&request, &public)?;
-        let hand = self.hand_for(&public, trust_dir.as_ref(), &connection).await?;
+        let hand = self.hand_for(&public, trust_dir.as_ref(), connection).await?;
         let to_be_signed: Arc<[u8]> = template.to_be_signed().into();
         let mut grant = self
             .ledger
@@ -70,7 +81,7 @@ impl Signing {
             })
             .await?;
         let permit = grant.permits.pop().ok_or_else(|| SignError::Internal("a grant without a permit".to_owned()))?;
-        let sig = self.use_permit(permit, &hand, trust_dir.as_ref(), &connection).await?;
+        let sig = self.use_permit(permit, &hand, trust_dir.as_ref(), connection).await?;
         let place = hand.place.to_string();
         let pem = template.assemble(&sig).map_err(|_| SignError::Unverified { place: place.clone() })?;
         Ok(Certified { pem, record: grant.seq.0, place })
@@ -107,8 +118,7 @@ impl Signing {
         trust_dir: Option<&TrustDir>,
         connection: &Arc<Connection>,
     ) -> Result<Hand, SignError> {
-        let located = self.keystores.locate(&KeySelector::from(public), trust_dir, connection).await;
-        let (place, _) = super::hands::choose(located, public, self.fallback)?;
+        let (place, _) = self.choose(public, trust_dir, connection).await??;
         // X.509 knows RSA signatures by PKCS #1 v1.5; Notary's root certificates use them.
         let (scheme, method) = match public.algorithm() {
             Algorithm::Rsa(_) => (Scheme::RsaPkcs1Sha256, signet_tuf::Method::RsaPkcs1v15),
@@ -116,7 +126,7 @@ impl Signing {
                 (scheme(public), public.method())
             }
         };
-        Ok(Hand { key_id: public.canonical_id(), public: public.clone(), method, scheme, place })
+        Ok(Hand { key_ids: vec![public.canonical_id()], public: public.clone(), method, scheme, place })
     }
 }
 

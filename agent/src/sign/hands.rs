@@ -9,7 +9,7 @@ use super::{MadeSignature, SignError, Signing, Understood};
 use crate::{
     caller::Connection,
     keystore::{KeySelector, KeystoreError, Located, Place, PlaceState, TrustDir},
-    ledger::Scheme,
+    ledger::{Scheme, TriedAt},
 };
 
 /// Whether a file may stand in for an absent token.
@@ -35,7 +35,8 @@ pub struct MissingKey {
 /// A key that can sign now.
 #[derive(Debug)]
 pub(super) struct Hand {
-    pub(super) key_id: KeyId,
+    /// One key may be listed under several IDs: renewed certificates of a root key.
+    pub(super) key_ids: Vec<KeyId>,
     pub(super) public: PublicKey,
     pub(super) method: Method,
     pub(super) scheme: Scheme,
@@ -55,8 +56,17 @@ impl Hand {
         (self.public.name(), self.scheme)
     }
 
-    pub(super) fn signature(&self, sig: Vec<u8>) -> MadeSignature {
-        MadeSignature { key_id: self.key_id, method: self.method, sig, place: self.place.to_string() }
+    pub(super) fn tried_at(&self) -> TriedAt {
+        TriedAt { place: self.place.to_string(), token: self.place.token().map(str::to_owned) }
+    }
+
+    pub(super) fn signatures(&self, sig: &[u8]) -> impl Iterator<Item = MadeSignature> {
+        self.key_ids.iter().map(|key_id| MadeSignature {
+            key_id: *key_id,
+            method: self.method,
+            sig: sig.to_vec(),
+            place: self.place.to_string(),
+        })
     }
 }
 
@@ -76,8 +86,13 @@ impl Signing {
         let mut failures = Vec::new();
         for id in wanted {
             let Some(public) = listed.keys.get(&id) else { continue };
-            let located = self.keystores.locate(&KeySelector::from(public), trust_dir, connection).await;
-            match choose(located, public, self.fallback) {
+            if let Some(same) = hands.ready.iter_mut().find(|hand| hand.public.name() == public.name()) {
+                if !same.key_ids.contains(&id) {
+                    same.key_ids.push(id);
+                }
+                continue;
+            }
+            match self.choose(public, trust_dir, connection).await? {
                 Ok((place, notice)) => {
                     hands.notices.extend(notice);
                     hands.ready.push(hand(id, public, place));
@@ -92,13 +107,30 @@ impl Signing {
     }
 }
 
+impl Signing {
+    /// The place where a key signs now. A token on which the ledger knows the key is missed even if this agent has not
+    /// seen it yet.
+    pub(super) async fn choose(
+        &self,
+        public: &PublicKey,
+        trust_dir: Option<&TrustDir>,
+        connection: &Arc<Connection>,
+    ) -> Result<Result<(Place, Option<String>), KeystoreError>, SignError> {
+        let located = self.keystores.locate(&KeySelector::from(public), trust_dir, connection).await;
+        let on_token = located.iter().any(|located| located.place.token().is_some());
+        let missed = if on_token { None } else { self.ledger.tokens_of(public.name()).await?.into_iter().next() };
+        Ok(choose(located, missed, public, self.fallback))
+    }
+}
+
 /// Tokens first, then the file. A token that is absent may be passed over, a locked one may not: its owner is asked.
-pub(super) fn choose(
+fn choose(
     located: Vec<Located>,
+    missed: Option<String>,
     public: &PublicKey,
     fallback: Fallback,
 ) -> Result<(Place, Option<String>), KeystoreError> {
-    let mut absent = None;
+    let mut absent = missed;
     for Located { place, state, info } in located {
         match (state, &place) {
             (PlaceState::Absent, Place::Token { token, .. }) => {
@@ -111,10 +143,7 @@ pub(super) fn choose(
                 return Ok((place, notice));
             }
             (PlaceState::Locked, _) => {
-                let token = match &place {
-                    Place::Token { token, .. } => Some(token.clone()),
-                    Place::File(_) => None,
-                };
+                let token = place.token().map(str::to_owned);
                 return Err(KeystoreError::Locked {
                     key: public.canonical_id().to_string(),
                     place,
@@ -131,7 +160,7 @@ pub(super) fn choose(
 }
 
 fn hand(key_id: KeyId, public: &PublicKey, place: Place) -> Hand {
-    Hand { key_id, public: public.clone(), method: public.method(), scheme: scheme(public), place }
+    Hand { key_ids: vec![key_id], public: public.clone(), method: public.method(), scheme: scheme(public), place }
 }
 
 /// How metadata is signed with a key.

@@ -48,6 +48,14 @@ CREATE TABLE permit (
     outcome     TEXT,
     PRIMARY KEY (seq, key)
 ) STRICT, WITHOUT ROWID;
+
+-- Tokens that a key was made on or has signed on: an absent token is missed, although nobody asks it.
+CREATE TABLE key_token (
+    key    BLOB NOT NULL,
+    token  TEXT NOT NULL,
+    PRIMARY KEY (key, token)
+) STRICT, WITHOUT ROWID;
+
 CREATE INDEX permit_in_flight ON permit (seq) WHERE outcome IS NULL;
 CREATE INDEX permit_of_version ON permit (collection, role, version);
 CREATE INDEX permit_of_key ON permit (key);

@@ -317,6 +317,19 @@ impl Batch<'_> {
         )
     }
 
+    /// Remembers that a key is on a token.
+    pub fn add_key_token(&self, key: KeyName, token: &str) -> rusqlite::Result<()> {
+        self.run("INSERT OR IGNORE INTO key_token (key, token) VALUES (?1, ?2)", params![key.as_bytes(), token])
+    }
+
+    /// The tokens that a key is known to be on.
+    pub fn tokens_of(&self, key: KeyName) -> rusqlite::Result<Vec<String>> {
+        self.0
+            .prepare_cached("SELECT token FROM key_token WHERE key = ?1 ORDER BY token")?
+            .query_map(params![key.as_bytes()], |row| row.get(0))?
+            .collect()
+    }
+
     /// Forgets that a version was signed, so that it can be claimed again; its records stay.
     pub fn abandon(&self, id: CollectionId, role: &Role, version: Version) -> rusqlite::Result<()> {
         self.remove_mark(id, role, version)?;
