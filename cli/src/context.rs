@@ -1,6 +1,10 @@
 //! What every command stands on: where things are, who is asked, where output goes.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use crate::{
     agent::{self, Address, socket},
@@ -69,14 +73,52 @@ impl Context {
         };
         let prompt = Prompt::new(environment.secrets());
         let environment = Arc::new(environment);
+        let trust_dir = resolved(&settings.trust_dir);
         Ok(Self {
             face,
-            agent: agent::Client::new(address, settings.trust_dir.clone(), prompt.clone(), environment),
-            trust_dir: settings.trust_dir,
+            agent: agent::Client::new(address, trust_dir.clone(), prompt.clone(), environment),
+            trust_dir,
             server: settings.server,
             out: Output::stdout(),
             prompt,
             pinning: settings.pinning,
         })
+    }
+}
+
+/// `path` without symbolic links, as far as it exists: the agent follows none, but its owner may have made one.
+fn resolved(path: &Path) -> PathBuf {
+    let existing = path.ancestors().find_map(|ancestor| {
+        let rest = path.strip_prefix(ancestor).ok()?;
+        Some((fs::canonicalize(ancestor).ok()?, rest))
+    });
+    match existing {
+        Some((real, rest)) if rest.as_os_str().is_empty() => real,
+        Some((real, rest)) => real.join(rest),
+        None => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::resolved;
+
+    #[test]
+    fn a_trust_directory_is_known_by_its_real_path() {
+        let base = tempfile::tempdir().unwrap();
+        let base = fs::canonicalize(base.path()).unwrap();
+        let (real, link) = (base.join("real"), base.join("link"));
+        fs::create_dir(&real).unwrap();
+        symlink(&real, &link).unwrap();
+        for (given, expected) in [
+            (real.clone(), real.clone()),
+            (link.clone(), real.clone()),
+            (link.join("not/yet"), real.join("not/yet")),
+            (base.join("not/yet"), base.join("not/yet")),
+        ] {
+            assert_eq!(resolved(&given), expected, "{}", given.display());
+        }
     }
 }
