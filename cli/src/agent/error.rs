@@ -12,6 +12,13 @@ use tonic_types::StatusExt;
 
 use crate::prompt::PromptError;
 
+/// The setting that `--agent` and `SIGNET_AGENT` give.
+pub(super) const ADDRESS: &str = "the agent's address";
+/// The setting that `-d` gives.
+pub(super) const TRUST_DIR: &str = "the trust directory";
+/// How the agent's last words begin if its configuration file is at fault; the file's path follows.
+const CONFIGURATION: &str = "signet-agent: configuration ";
+
 /// Why the agent did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
@@ -68,6 +75,9 @@ pub enum AgentError {
     /// A passphrase or PIN that nobody gave.
     #[error(transparent)]
     Prompt(#[from] PromptError),
+    /// Nothing says where the agent keeps its state.
+    #[error("HOME is not set")]
+    NoHome,
     /// A path or variable that cannot be used.
     #[error("{name} must be {wanted}: {}", value.display())]
     Setting {
@@ -98,6 +108,7 @@ impl AgentError {
             | Self::TimedOut { .. }
             | Self::Unexpected { .. }
             | Self::Prompt(_)
+            | Self::NoHome
             | Self::Setting { .. } => None,
         }
     }
@@ -114,6 +125,7 @@ impl AgentError {
             | Self::TimedOut { .. }
             | Self::Unexpected { .. }
             | Self::Prompt(_)
+            | Self::NoHome
             | Self::Setting { .. } => None,
         }
     }
@@ -127,6 +139,7 @@ impl AgentError {
             Self::Unreachable { .. } => {
                 Some("start one there, or leave out --agent and SIGNET_AGENT to use your own".to_owned())
             }
+            Self::Start { cause } if cause.contains(CONFIGURATION) => Some("correct it and repeat".to_owned()),
             Self::Start { .. } => Some("signet agent start --foreground shows what it does".to_owned()),
             Self::ForeignSocket { .. } => {
                 Some("nothing was sent; find out who made it, and remove it or name another with --agent".to_owned())
@@ -136,7 +149,12 @@ impl AgentError {
                 Some("repeat it; if it stays, compare the versions in signet agent status".to_owned())
             }
             Self::Prompt(error) => error.remedy(),
-            Self::Setting { .. } => None,
+            Self::NoHome => Some("set it, or SIGNET_STATE_DIR".to_owned()),
+            Self::Setting { name, wanted, .. } => Some(match *name {
+                ADDRESS => format!("give --agent or SIGNET_AGENT as {wanted}"),
+                TRUST_DIR => "give another one with -d".to_owned(),
+                variable => format!("set {variable} to {wanted}"),
+            }),
         }
     }
 
@@ -149,7 +167,10 @@ impl AgentError {
                 None => return None,
             },
             Reason::RequestTooLarge => {
-                format!("raise max_request_bytes ({}) in agent.toml and start the agent again", detail("limit_bytes"))
+                format!(
+                    "raise max-request-bytes ({}) under [agent] in agent.toml and start the agent again",
+                    detail("limit_bytes")
+                )
             }
             Reason::UnknownKey => "signet key list shows the keys, signet agent status the tokens".to_owned(),
             Reason::UnsafePath => {
@@ -261,7 +282,7 @@ mod tests {
     use tonic::{Code, Status};
     use tonic_types::{ErrorDetails, StatusExt};
 
-    use super::AgentError;
+    use super::{ADDRESS, AgentError, TRUST_DIR};
 
     fn refusal(domain: &str, reason: &str, metadata: &[(&str, &str)]) -> AgentError {
         let metadata: HashMap<String, String> =
@@ -289,12 +310,28 @@ mod tests {
             (Reason::LastPinTry, ("token", "my token"), "unlock 'my token' --spend"),
             (Reason::SecretIncorrect, ("tries", "fewer"), "counts wrong PINs"),
             (Reason::TokenAbsent, ("token", "release"), "insert token release"),
-            (Reason::RequestTooLarge, ("limit_bytes", "1024"), "max_request_bytes (1024)"),
+            (Reason::RequestTooLarge, ("limit_bytes", "1024"), "max-request-bytes (1024) under [agent]"),
             (Reason::NeedsAcknowledgement, ("findings", "new-collection"), "new-collection"),
             (Reason::CorruptKey, ("path", "/a/b.key"), "restore /a/b.key"),
         ] {
             let remedy = refusal(DOMAIN, reason.as_str(), &[metadata]).remedy().unwrap();
             assert!(remedy.contains(fragment), "{reason}: {remedy}");
+        }
+    }
+
+    #[test]
+    fn what_keeps_the_agent_from_starting_has_a_remedy() {
+        let setting = |name, wanted| AgentError::Setting { name, wanted, value: "x".into() };
+        let start = |cause: &str| AgentError::Start { cause: cause.to_owned() };
+        for (error, remedy) in [
+            (AgentError::NoHome, "set it, or SIGNET_STATE_DIR"),
+            (setting("SIGNET_STATE_DIR", "an absolute path"), "set SIGNET_STATE_DIR to an absolute path"),
+            (setting(ADDRESS, "unix:PATH"), "give --agent or SIGNET_AGENT as unix:PATH"),
+            (setting(TRUST_DIR, "UTF-8"), "give another one with -d"),
+            (start("it ended with 1:\nsignet-agent: configuration /c/agent.toml: no"), "correct it and repeat"),
+            (start("it ended with 1"), "signet agent start --foreground shows what it does"),
+        ] {
+            assert_eq!(error.remedy().as_deref(), Some(remedy), "{error}");
         }
     }
 

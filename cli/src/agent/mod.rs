@@ -326,7 +326,7 @@ impl Client {
     }
 
     fn trust_dir(&self) -> Result<String, AgentError> {
-        let name = "the trust directory";
+        let name = error::TRUST_DIR;
         let unicode = self.trust_dir.to_str().map(str::to_owned);
         unicode.ok_or_else(|| AgentError::Setting { name, wanted: "UTF-8", value: self.trust_dir.clone() })
     }

@@ -17,7 +17,7 @@ use tokio::{net::UnixStream, time::timeout};
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
-use super::AgentError;
+use super::{AgentError, error::ADDRESS};
 use crate::environment::Environment;
 
 /// How long a connection may take.
@@ -35,7 +35,7 @@ pub fn state_dir(environment: &Environment) -> Result<PathBuf, AgentError> {
     if let Some(home) = environment.path("XDG_STATE_HOME").filter(|path| path.is_absolute()) {
         return Ok(home.join("signet"));
     }
-    let home = absolute("HOME", environment.home().unwrap_or_default())?;
+    let home = absolute("HOME", environment.home().ok_or(AgentError::NoHome)?)?;
     Ok(home.join(".local/state/signet"))
 }
 
@@ -67,7 +67,7 @@ pub fn file_name(state_dir: &Path) -> String {
 pub fn named(text: &OsStr, environment: &Environment) -> Result<PathBuf, AgentError> {
     match text.as_bytes().strip_prefix(b"unix:") {
         Some(path) if !path.is_empty() => Ok(environment.absolute(Path::new(OsStr::from_bytes(path)))),
-        _ => Err(AgentError::Setting { name: "the agent's address", wanted: "unix:PATH", value: text.into() }),
+        _ => Err(AgentError::Setting { name: ADDRESS, wanted: "unix:PATH", value: text.into() }),
     }
 }
 

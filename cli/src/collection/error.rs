@@ -1,5 +1,7 @@
 //! Why a collection cannot be read, changed or published.
 
+use std::path::PathBuf;
+
 use signet_tuf::{Expires, ParseError, Version, verify::VerifyError};
 use thiserror::Error;
 
@@ -45,6 +47,8 @@ pub enum CollectionError {
         version: Version,
         /// What is wrong with it.
         why: String,
+        /// Where this trust directory keeps the metadata that it trusts.
+        copy: PathBuf,
     },
     /// First contact with a collection that may not be trusted.
     #[error("could not validate the path to a trusted root: {why}")]
@@ -57,6 +61,8 @@ pub enum CollectionError {
     Change {
         /// Action, type, name and role, and the file.
         what: String,
+        /// Where it is staged.
+        path: PathBuf,
         /// What is wrong with it.
         why: String,
     },
@@ -167,11 +173,15 @@ impl CollectionError {
             Self::Invalid { problem: RoleProblem::Expired { .. }, .. } => {
                 Some("the owner of its key must publish".into())
             }
-            Self::Untrusted { gun, .. } => Some(format!(
-                "if the collection was deleted and made anew on purpose, remove this trust directory's copy with `delete {gun}`"
+            Self::Untrusted { copy, .. } => Some(format!(
+                "if the collection was deleted and made anew on purpose, remove the old copy: {}",
+                copy.display()
             )),
             Self::Pinned { .. } => Some("see trust_pinning in the configuration file".into()),
-            Self::Change { .. } => Some("unstage it, or bring in what it needs, and publish again".into()),
+            Self::Change { path, .. } => Some(format!(
+                "bring in what it needs, or unstage it by removing {}, and publish again",
+                path.display()
+            )),
             Self::Raced { .. } => Some("publish again".into()),
             Self::Lost { .. } => Some(
                 "check that a notary-server stands at the URL given with -s; what was signed is kept, and the next `publish` posts it first".into(),

@@ -257,8 +257,11 @@ impl Round<'_> {
         };
         let mut draft = Draft::of(trusted, self.now).ok_or_else(nothing)?;
         for change in staged {
-            apply(&mut draft, keyring, &change.change, self.now)
-                .map_err(|why| CollectionError::Change { what: described(change), why })?;
+            apply(&mut draft, keyring, &change.change, self.now).map_err(|why| CollectionError::Change {
+                what: described(change),
+                path: self.dir.change_path(&change.name),
+                why,
+            })?;
         }
         if matches!(state, State::Local(_)) {
             draft.dirty.insert(Role::Targets);

@@ -146,6 +146,7 @@ impl Update<'_> {
             gun: self.dir.gun().to_string(),
             version,
             why,
+            copy: self.dir.metadata_dir(),
         };
         let (known, found) = (former.version(), newest.version());
         if found < known {

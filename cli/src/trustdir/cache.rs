@@ -7,10 +7,16 @@ use signet_tuf::Role;
 use super::{GunDir, TrustDirError, disk, read_if_there, remove_if_there};
 
 impl GunDir {
+    /// Where verified metadata is kept.
+    #[must_use]
+    pub fn metadata_dir(&self) -> PathBuf {
+        self.base.join("metadata")
+    }
+
     /// Where metadata of a role is kept.
     #[must_use]
     pub fn metadata_path(&self, role: &Role) -> PathBuf {
-        self.base.join("metadata").join(format!("{role}.json"))
+        self.metadata_dir().join(format!("{role}.json"))
     }
 
     /// The cached bytes of a role.
