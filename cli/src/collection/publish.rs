@@ -178,6 +178,9 @@ impl Round<'_> {
                 self.dir.gun()
             );
             let root_key = init::root_key(context).await?;
+            if let init::RootKey::Found(id) = &root_key {
+                tracing::info!("Root key found, using: {id}");
+            }
             let wish = init::Wish { snapshot: init::SnapshotKey::Ours, new_collection: NewCollection::Ask };
             init::initialise(context, self.dir, self.server, root_key, wish, self.now).await?;
         }
@@ -390,9 +393,9 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// Waits until a version that somebody else signed is on the server; false if it does not come.
+    /// Waits until a version that was signed earlier, here or by somebody else, is on the server; false if it does not come.
     async fn shows_up(&self, role: &Role, version: Version) -> Result<bool, CollectionError> {
-        tracing::info!("{role} version {version} was signed for somebody else; waiting for it to be published");
+        tracing::info!("{role} version {version} was signed earlier; waiting for it to reach the server");
         let since = Instant::now();
         while since.elapsed() < CONTESTED {
             match self.server.metadata(self.dir.gun(), role, Edition::Version(version), MAX_METADATA_BYTES).await {
@@ -401,7 +404,7 @@ impl Round<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
-        tracing::warn!("{role} version {version} was signed for somebody else and never published; skipping it");
+        tracing::warn!("{role} version {version} was signed earlier and did not reach the server; skipping it");
         Ok(false)
     }
 }
