@@ -21,6 +21,8 @@ use crate::{
 
 /// What Notary's client makes.
 const ALGORITHM: &str = "ecdsa-p256";
+/// Notary takes root keys as X.509 certificates of ECDSA or RSA keys only.
+pub const NEVER_ROOT: &str = "ed25519";
 
 /// Who signs the snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,9 +58,12 @@ pub enum RootKey {
 /// [`CollectionError::Agent`].
 pub async fn root_key(context: &mut Context) -> Result<RootKey, CollectionError> {
     let keys = context.agent.keys().await?;
-    let usable = keys.iter().filter(|key| key.role == Role::Root.as_str() && is_present(key));
-    let best = usable.min_by_key(|key| (!on_token(key), key.key_id.as_str()));
-    Ok(best.map_or(RootKey::ToMake, |key| RootKey::Found(key.key_id.clone())))
+    Ok(best(&keys).map_or(RootKey::ToMake, |key| RootKey::Found(key.key_id.clone())))
+}
+
+fn best(keys: &[v1::Key]) -> Option<&v1::Key> {
+    let usable = keys.iter().filter(|key| key.role == Role::Root.as_str() && key.algorithm != NEVER_ROOT);
+    usable.filter(|key| is_present(key)).min_by_key(|key| (!on_token(key), key.key_id.as_str()))
 }
 
 /// Makes a collection in the trust directory.
@@ -270,4 +275,30 @@ fn on_token(key: &v1::Key) -> bool {
 /// Whether a key is at hand, locked or not.
 pub(super) fn is_present(key: &v1::Key) -> bool {
     key.places.iter().any(|place| place.state() != v1::PlaceState::Absent)
+}
+
+#[cfg(test)]
+mod tests {
+    use signet_proto::v1;
+
+    use super::best;
+
+    #[test]
+    fn the_root_key_is_one_that_notary_takes_and_rather_on_a_token() {
+        let key = |id: &str, algorithm: &str, kind: v1::PlaceKind, state: v1::PlaceState| v1::Key {
+            key_id: id.to_owned(),
+            algorithm: algorithm.to_owned(),
+            role: "root".to_owned(),
+            places: vec![v1::Place { kind: kind.into(), state: state.into(), ..v1::Place::default() }],
+            ..v1::Key::default()
+        };
+        let (file, token) = (v1::PlaceKind::File, v1::PlaceKind::Pkcs11);
+        let (ready, absent) = (v1::PlaceState::Ready, v1::PlaceState::Absent);
+        let mut keys = vec![key("1", "ed25519", token, ready), key("2", "rsa-2048", token, absent)];
+        assert!(best(&keys).is_none());
+        for (id, kind) in [("4", file), ("3", file), ("5", token)] {
+            keys.push(key(id, "ecdsa-p256", kind, ready));
+            assert_eq!(best(&keys).map(|key| key.key_id.as_str()), Some(id), "each is better than those before");
+        }
+    }
 }

@@ -2,12 +2,13 @@
 
 use clap::{Args, Subcommand};
 use signet_proto::v1;
-use signet_tuf::Gun;
+use signet_tuf::{Gun, Role};
 
 use crate::{
     agent::Place,
+    collection::init::NEVER_ROOT,
     context::Context,
-    exit::CliError,
+    exit::{CliError, Face},
     render::{cut_left, table},
 };
 
@@ -84,6 +85,7 @@ async fn list(context: &mut Context) -> Result<(), CliError> {
 async fn generate(context: &mut Context, args: GenerateArgs) -> Result<(), CliError> {
     let word = args.algorithm.to_ascii_lowercase();
     let algorithm = algorithm(&word)?;
+    must_fit(&args.role, algorithm)?;
     let wanted = match (args.token, args.file) {
         (Some(token), _) => Place::Token(token),
         (None, true) => Place::File,
@@ -91,7 +93,28 @@ async fn generate(context: &mut Context, args: GenerateArgs) -> Result<(), CliEr
     };
     let gun = args.gun.as_deref().map(Gun::parse).transpose().map_err(|error| CliError::failed(error.to_string()))?;
     let key = context.agent.generate_for(&args.role, gun.as_ref(), wanted, algorithm).await?;
-    context.out.line(&format!("Generated new {word} {} key with keyID: {}", args.role, key.key_id))
+    context.out.line(&format!("Generated new {word} {} key with keyID: {}", args.role, key.key_id))?;
+    match (context.face, key.places.first()) {
+        (Face::Signet, Some(place)) => context.out.line(&format!("  {}", whereabouts(place))),
+        // Notary says no more
+        (Face::Notary, _) | (Face::Signet, None) => Ok(()),
+    }
+}
+
+fn must_fit(role: &str, algorithm: &str) -> Result<(), CliError> {
+    if role == Role::Root.as_str() && algorithm == NEVER_ROOT {
+        let message = format!("a root key cannot be {algorithm}: Notary takes X.509 certificates of ECDSA or RSA keys");
+        return Err(CliError::with_remedy(message, "choose another algorithm, or another role with -r"));
+    }
+    Ok(())
+}
+
+fn whereabouts(place: &v1::Place) -> String {
+    match place.uri.strip_prefix("file:") {
+        Some(path) => format!("in {path}"),
+        None if place.token.is_empty() => format!("at {}", place.uri),
+        None => format!("on token {}", place.token),
+    }
 }
 
 fn algorithm(word: &str) -> Result<&'static str, CliError> {
@@ -142,7 +165,7 @@ fn location(place: &v1::Place) -> String {
 mod tests {
     use signet_proto::v1;
 
-    use super::{algorithm, listing};
+    use super::{algorithm, listing, must_fit, whereabouts};
 
     fn key(role: &str, gun: &str, id: &str, places: &[(&str, &str, v1::PlaceState)]) -> v1::Key {
         let place = |(uri, token, state): &(&str, &str, v1::PlaceState)| v1::Place {
@@ -192,5 +215,25 @@ mod tests {
         assert_eq!(algorithm("ed25519").unwrap(), "ed25519");
         let error = algorithm("dsa").unwrap_err().to_string();
         assert!(error.starts_with("Algorithm not allowed, possible values are: ecdsa,"), "{error}");
+    }
+
+    #[test]
+    fn a_root_key_is_of_an_algorithm_that_notary_takes_for_root() {
+        for (role, algorithm, fits) in [
+            ("root", "ed25519", false),
+            ("root", "rsa-2048", true),
+            ("root", "ecdsa-p256", true),
+            ("targets", "ed25519", true),
+        ] {
+            assert_eq!(must_fit(role, algorithm).is_ok(), fits, "{role} {algorithm}");
+        }
+    }
+
+    #[test]
+    fn a_new_key_is_said_to_be_somewhere() {
+        let place = |uri: &str, token: &str| v1::Place { uri: uri.into(), token: token.into(), ..v1::Place::default() };
+        assert_eq!(whereabouts(&place("file:/home/a/x.key", "")), "in /home/a/x.key");
+        assert_eq!(whereabouts(&place("pkcs11:token=release", "release")), "on token release");
+        assert_eq!(whereabouts(&place("pkcs11:token=release", "")), "at pkcs11:token=release");
     }
 }
