@@ -38,6 +38,16 @@ pub enum AgentError {
         /// Where it would listen.
         socket: PathBuf,
     },
+    /// This user has one, and it cannot be reached from here.
+    #[error("signet-agent, pid {pid}, serves {} and cannot be reached: {cause}", state_dir.display())]
+    Elsewhere {
+        /// Its process.
+        pid: i32,
+        /// The state directory that it has locked.
+        state_dir: PathBuf,
+        /// What was tried.
+        cause: String,
+    },
     /// Nobody answers at a socket that was named, or the one who listens does not take connections.
     #[error("no agent answers at {}: {cause}", socket.display())]
     Unreachable {
@@ -102,6 +112,7 @@ impl AgentError {
         match self {
             Self::Refused { reason, .. } => Some(*reason),
             Self::NotRunning { .. }
+            | Self::Elsewhere { .. }
             | Self::Unreachable { .. }
             | Self::Start { .. }
             | Self::ForeignSocket { .. }
@@ -119,6 +130,7 @@ impl AgentError {
         match self {
             Self::Refused { metadata, .. } => metadata.get(name).map(String::as_str).filter(|text| !text.is_empty()),
             Self::NotRunning { .. }
+            | Self::Elsewhere { .. }
             | Self::Unreachable { .. }
             | Self::Start { .. }
             | Self::ForeignSocket { .. }
@@ -136,6 +148,9 @@ impl AgentError {
         match self {
             Self::Refused { reason, .. } => self.remedy_of(*reason),
             Self::NotRunning { .. } => Some("signet agent start".to_owned()),
+            Self::Elsewhere { pid, .. } => Some(format!(
+                "repeat it with the XDG_RUNTIME_DIR that the agent was started with, or end it: kill {pid}"
+            )),
             Self::Unreachable { .. } => {
                 Some("start one there, or leave out --agent and SIGNET_AGENT to use your own".to_owned())
             }

@@ -3,6 +3,7 @@
 //! Holds no key and decides nothing about metadata; what the agent says is passed on as it is.
 
 pub mod error;
+mod holder;
 pub mod socket;
 pub mod start;
 pub mod unlock;
@@ -221,7 +222,7 @@ impl Client {
     /// A connection to an agent that runs already.
     ///
     /// # Errors
-    /// [`AgentError::NotRunning`], [`AgentError::Unreachable`] if there is none.
+    /// [`AgentError::NotRunning`], [`AgentError::Unreachable`] if there is none; [`AgentError::Elsewhere`].
     pub async fn running(&mut self) -> Result<Link, AgentError> {
         self.linked(IfAbsent::Fail).await
     }
@@ -259,7 +260,10 @@ impl Client {
         loop {
             match socket::connect(&launch.socket, Demand::Private).await? {
                 Found::Agent(link) => return Ok(self.link.insert(link).clone()),
-                Found::Nobody(_) if patience > 0 && start::has_winner(&launch.state_dir) => {
+                Found::Nobody(_) if patience > 0 && holder::lives(&launch.state_dir) => {
+                    if let Ok(Some(link)) = holder::connect(&launch.state_dir).await {
+                        return Ok(self.link.insert(link).clone());
+                    }
                     patience = patience.saturating_sub(1);
                     tokio::time::sleep(RACE_PAUSE).await;
                 }
@@ -276,16 +280,20 @@ impl Client {
             return Ok(link.clone());
         }
         let (socket, demand) = (self.socket()?, self.demand());
-        match (socket::connect(&socket, demand).await?, &self.address, if_absent) {
-            (Found::Agent(link), _, _) => Ok(self.link.insert(link).clone()),
-            (Found::Nobody(_), Address::Own, IfAbsent::Start) => {
-                let launch = self.launch(None, Some(IDLE_SECONDS))?;
-                self.start(&launch).await
+        match (socket::connect(&socket, demand).await?, &self.address) {
+            (Found::Agent(link), _) => return Ok(self.link.insert(link).clone()),
+            (Found::Nobody(error), Address::Named(_)) => {
+                return Err(AgentError::Unreachable { socket, cause: error.to_string() });
             }
-            (Found::Nobody(_), Address::Own, IfAbsent::Fail) => Err(AgentError::NotRunning { socket }),
-            (Found::Nobody(error), Address::Named(_), _) => {
-                Err(AgentError::Unreachable { socket, cause: error.to_string() })
-            }
+            (Found::Nobody(_), Address::Own) => {}
+        }
+        let launch = self.launch(None, Some(IDLE_SECONDS))?;
+        match (holder::connect(&launch.state_dir).await, if_absent) {
+            (Ok(Some(link)), _) => Ok(self.link.insert(link).clone()),
+            // whoever has the lock and does not listen may be starting
+            (Ok(None) | Err(_), IfAbsent::Start) => self.start(&launch).await,
+            (Ok(None), IfAbsent::Fail) => Err(AgentError::NotRunning { socket }),
+            (Err(error), IfAbsent::Fail) => Err(error),
         }
     }
 

@@ -113,6 +113,8 @@ fn check_directory(directory: &Path, uid: u32, demand: Demand) -> Result<bool, S
 pub struct Link {
     /// Speaks gRPC. It never connects again by itself: unlocks end with the connection, and that must show.
     pub channel: Channel,
+    /// Where the agent listens.
+    pub socket: PathBuf,
     /// The process that listens, if the kernel tells.
     pub pid: Option<i32>,
 }
@@ -148,7 +150,7 @@ pub async fn connect(socket: &Path, demand: Demand) -> Result<Found, AgentError>
     }
     let pid = peer.pid().filter(|pid| *pid > 0);
     let channel = speak(stream).await.map_err(|error| unreachable(error.to_string()))?;
-    Ok(Found::Agent(Link { channel, pid }))
+    Ok(Found::Agent(Link { channel, socket: socket.to_owned(), pid }))
 }
 
 fn is_nobody(error: &io::Error) -> bool {

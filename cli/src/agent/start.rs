@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{DirBuilder, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, test_kill_process};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -98,14 +97,6 @@ pub async fn start(launch: &Launch, environment: &Environment) -> Result<(), Age
     }
 }
 
-/// Whether another process runs the agent of this state directory; it may not listen yet. The agent writes its process
-/// into the file that it keeps locked.
-#[must_use]
-pub fn has_winner(state_dir: &Path) -> bool {
-    let pid = fs::read_to_string(state_dir.join("agent.lock")).ok().and_then(|text| text.trim().parse().ok());
-    pid.and_then(Pid::from_raw).is_some_and(|pid| test_kill_process(pid).is_ok())
-}
-
 fn spawn(launch: &Launch, environment: &Environment, log: &Log) -> Result<Child, String> {
     let program = program();
     let stderr = log.file.try_clone().map_err(|error| error.to_string())?;
@@ -178,7 +169,7 @@ impl Log {
 mod tests {
     use std::{fs, io::Write, os::unix::fs::PermissionsExt};
 
-    use super::{Launch, Log, has_winner, passes};
+    use super::{Launch, Log, passes};
     use crate::environment::Environment;
 
     #[test]
@@ -223,18 +214,6 @@ mod tests {
         assert_eq!(log.last_words(), ":\nsignet-agent: cannot open ledger");
         let mode = fs::metadata(&log.path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600);
-    }
-
-    #[test]
-    fn a_winner_is_a_process_that_lives() {
-        let base = tempfile::tempdir().unwrap();
-        assert!(!has_winner(base.path()));
-        for (text, expected) in
-            [(format!("{}\n", std::process::id()), true), ("0".to_owned(), false), (String::new(), false)]
-        {
-            fs::write(base.path().join("agent.lock"), &text).unwrap();
-            assert_eq!(has_winner(base.path()), expected, "{text:?}");
-        }
     }
 
     #[test]

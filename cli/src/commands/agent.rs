@@ -116,7 +116,8 @@ async fn start_agent(context: &mut Context, args: &StartArgs) -> Result<(), CliE
     }
     match context.agent.running().await {
         Ok(link) => return context.out.line(&format!("signet-agent runs already{}", with_pid(&link))),
-        Err(AgentError::NotRunning { .. }) => {}
+        // one that does not listen yet is waited for
+        Err(AgentError::NotRunning { .. } | AgentError::Elsewhere { .. }) => {}
         Err(error) => return Err(error.into()),
     }
     if args.foreground {
@@ -152,10 +153,9 @@ async fn status(context: &mut Context, form: Form) -> Result<(), CliError> {
             status.version
         );
     }
-    let socket = context.agent.socket()?;
     match form {
-        Form::Human => context.out.bytes(in_words(&status, &tokens, &socket).as_bytes()),
-        Form::Json => context.out.line(&in_json(&status, &tokens, &socket).to_string()),
+        Form::Human => context.out.bytes(in_words(&status, &tokens, &link.socket).as_bytes()),
+        Form::Json => context.out.line(&in_json(&status, &tokens, &link.socket).to_string()),
     }
 }
 
@@ -234,7 +234,6 @@ fn tries(token: &v1::Token) -> &'static str {
 }
 
 async fn stop(context: &mut Context) -> Result<(), CliError> {
-    let socket = context.agent.socket()?;
     let link = match context.agent.running().await {
         Ok(link) => link,
         Err(AgentError::NotRunning { .. }) => return context.out.line(NONE_RUNS),
@@ -252,6 +251,7 @@ async fn stop(context: &mut Context) -> Result<(), CliError> {
     };
     kill_process(pid, Signal::TERM)
         .map_err(|error| CliError::failed(format!("cannot stop signet-agent, pid {}: {error}", status.pid)))?;
+    let socket = link.socket.clone();
     drop(link);
     gone(&socket, pid).await?;
     context.out.line(&format!("signet-agent stopped, pid {}", status.pid))
