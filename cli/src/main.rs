@@ -11,6 +11,7 @@ pub mod context;
 pub mod environment;
 pub mod exit;
 pub mod log;
+pub mod missing;
 pub mod prompt;
 pub mod render;
 pub mod secret;
@@ -48,6 +49,10 @@ fn parse(face: Face) -> Result<Option<Cli>, CliError> {
         Ok(cli) => return Ok(Some(cli)),
         Err(error) => error,
     };
+    let arguments: Vec<String> = env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    if let Some(text) = missing::missing(&error, &arguments) {
+        return Err(CliError::failed(text));
+    }
     let text = error.render().to_string();
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand) {
         io::stdout().write_all(text.as_bytes()).map_err(CliError::Output)?;
