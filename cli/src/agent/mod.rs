@@ -253,7 +253,7 @@ impl Client {
     /// Starts an agent, or finds the one that another process starts at the same time.
     ///
     /// # Errors
-    /// [`AgentError::Start`]
+    /// [`AgentError::Start`], [`AgentError::Elsewhere`]
     pub async fn start(&mut self, launch: &Launch) -> Result<Link, AgentError> {
         let started = start::start(launch, &self.environment).await;
         let mut patience = RACE_TRIES;
@@ -268,6 +268,12 @@ impl Client {
                     tokio::time::sleep(RACE_PAUSE).await;
                 }
                 Found::Nobody(error) => {
+                    // the agent that cannot be reached explains more than the one that gave way to it
+                    if started.is_err()
+                        && let Some(link) = holder::connect(&launch.state_dir).await?
+                    {
+                        return Ok(self.link.insert(link).clone());
+                    }
                     started?;
                     return Err(AgentError::Unreachable { socket: launch.socket.clone(), cause: error.to_string() });
                 }
