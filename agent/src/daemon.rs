@@ -19,13 +19,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     caller::Principal,
     clock::{Clock, SystemClock},
-    config::{Config, ConfigError, FallbackConfig},
+    config::{Config, ConfigError},
     keystore::{Keystores, StartError},
     ledger::{Ledger, Limits, OpenError, WriterEnded},
     listen::{self, Activity, ServeError},
     paths::{Environment, PathError, private_dir},
     rpc::{About, Services},
-    sign::{Fallback, Signing},
+    sign::Signing,
 };
 
 /// Requests in flight may take so long at the end.
@@ -114,16 +114,8 @@ pub async fn run(options: Options, ready: impl FnOnce(&Path) -> io::Result<()>) 
         idle_timeout_seconds,
         generate: generation_rules(&config),
     };
-    let signing = Signing {
-        ledger,
-        keystores,
-        clock,
-        max_bytes: config.agent.max_request_bytes,
-        fallback: match config.keys.fallback {
-            FallbackConfig::Notice => Fallback::Notice,
-            FallbackConfig::Refuse => Fallback::Refuse,
-        },
-    };
+    let signing =
+        Signing { ledger, keystores, clock, max_bytes: config.agent.max_request_bytes, fallback: config.keys.fallback };
     let services =
         Services { signing, owner, tasks: TaskTracker::new(), ending: CancellationToken::new(), about: about.into() };
     serve(services, &socket, uid, writer_ended, idle_timeout_seconds, ready).await

@@ -12,6 +12,7 @@ use signet_tuf::{Digest, KeyId, Method};
 use crate::{
     caller::Connection,
     clock::Clock,
+    config::Fallback,
     guard::{self, EvidenceBytes, Listed, Shown},
     intent::Intent,
     keystore::{Keystores, TrustDir},
@@ -20,7 +21,7 @@ use crate::{
 
 pub use certify::{CertificateRequest, Certified};
 pub use error::SignError;
-pub use hands::{Fallback, MissingKey};
+pub use hands::MissingKey;
 use hands::{Hand, Hands};
 
 /// What a caller asks to be signed.

@@ -52,13 +52,13 @@ impl Default for AgentConfig {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct KeysConfig {
     /// What to do when a key's token is absent and a key file is there.
-    pub fallback: FallbackConfig,
+    pub fallback: Fallback,
 }
 
 /// `fallback`
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum FallbackConfig {
+pub enum Fallback {
     /// Use the file and say so.
     #[default]
     Notice,

@@ -9,7 +9,7 @@ use super::{Services, status};
 impl agent_server::Agent for Services {
     async fn status(&self, request: Request<v1::StatusRequest>) -> Result<Response<v1::StatusResponse>, Status> {
         self.caller(&request)?;
-        let head = self.signing.ledger.head().await.map_err(|error| status::status(&error.into()))?;
+        let head = self.signing.ledger.head().await.map_err(status::status)?;
         let about = &self.about;
         let generate =
             about.generate.iter().map(|(role, token)| v1::GenerationRule { role: role.clone(), token: token.clone() });

@@ -11,7 +11,6 @@ use super::{Services, status};
 use crate::{
     ledger::{Ledger, LedgerError},
     log,
-    sign::SignError,
 };
 
 /// Records read from the ledger at once.
@@ -25,7 +24,7 @@ impl audit_server::Audit for Services {
         self.caller(&request)?;
         let asked = request.into_inner();
         let ledger = self.signing.ledger.clone();
-        let size = ledger.head().await.map_err(unavailable)?.size;
+        let size = ledger.head().await.map_err(status::status)?.size;
         let from = if asked.tail { size.saturating_sub(asked.limit) } else { asked.from };
         let left = if asked.limit == 0 || asked.follow { u64::MAX } else { asked.limit };
         let (sender, records) = mpsc::channel(64);
@@ -37,7 +36,7 @@ impl audit_server::Audit for Services {
             };
             if let Err(error) = sent {
                 // Whoever reads may be gone, and then nobody wants the error.
-                drop(sender.send(Err(unavailable(error))).await);
+                drop(sender.send(Err(status::status(error))).await);
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(records))))
@@ -48,7 +47,7 @@ impl audit_server::Audit for Services {
         request: Request<v1::CheckpointRequest>,
     ) -> Result<Response<v1::CheckpointResponse>, Status> {
         self.caller(&request)?;
-        let head = self.signing.ledger.head().await.map_err(unavailable)?;
+        let head = self.signing.ledger.head().await.map_err(status::status)?;
         Ok(Response::new(v1::CheckpointResponse {
             ledger_id: hex::encode(head.ledger_id),
             size: head.size,
@@ -64,7 +63,7 @@ impl audit_server::Audit for Services {
         let v1::InclusionProofRequest { seq, size } = request.into_inner();
         let leaves = self.leaves(size).await?;
         let proof = usize::try_from(seq).ok().and_then(|seq| log::inclusion_proof(&leaves, seq));
-        answer(proof, &format!("seq: there is no record {seq} among {size}"))
+        answer(proof, "seq", &format!("there is no record {seq} among {size}"))
     }
 
     async fn consistency_proof(
@@ -75,20 +74,20 @@ impl audit_server::Audit for Services {
         let v1::ConsistencyProofRequest { first_size, second_size } = request.into_inner();
         let leaves = self.leaves(second_size).await?;
         let proof = usize::try_from(first_size).ok().and_then(|size| log::consistency_proof(&leaves, size));
-        answer(proof, &format!("first_size: {first_size} is not in 1 to {second_size}"))
+        answer(proof, "first_size", &format!("{first_size} is not in 1 to {second_size}"))
     }
 }
 
 impl Services {
     /// The leaves of the log when it had `size` records.
     async fn leaves(&self, size: u64) -> Result<Vec<log::Hash>, Status> {
-        let mut leaves = self.signing.ledger.leaves().await.map_err(unavailable)?;
+        let mut leaves = self.signing.ledger.leaves().await.map_err(status::status)?;
         match usize::try_from(size) {
             Ok(size) if size <= leaves.len() => {
                 leaves.truncate(size);
                 Ok(leaves)
             }
-            _ => Err(bad_request(format!("size: the log has {} records, not {size}", leaves.len()))),
+            _ => Err(status::bad_request("size", format!("the log has {} records, not {size}", leaves.len()))),
         }
     }
 }
@@ -124,20 +123,12 @@ async fn send(
     }
 }
 
-fn answer(proof: Option<Vec<log::Hash>>, why_not: &str) -> Result<Response<v1::ProofResponse>, Status> {
+fn answer(proof: Option<Vec<log::Hash>>, field: &str, why_not: &str) -> Result<Response<v1::ProofResponse>, Status> {
     match proof {
         Some(hashes) => {
             let hashes = hashes.into_iter().map(|hash| hash.to_vec()).collect();
             Ok(Response::new(v1::ProofResponse { hashes }))
         }
-        None => Err(bad_request(why_not.to_owned())),
+        None => Err(status::bad_request(field, why_not)),
     }
-}
-
-fn bad_request(why: String) -> Status {
-    status::status(&SignError::BadRequest(why))
-}
-
-fn unavailable(error: LedgerError) -> Status {
-    status::status(&error.into())
 }

@@ -31,7 +31,7 @@ impl keys_server::Keys for Services {
         let dir = open(trust_dir).await?;
         let listing = self.signing.keystores.list(dir.as_ref(), &connection).await;
         let found = listing.keys.into_iter().map(key).find(|key| key.name == wanted || key.key_id == wanted);
-        let found = found.ok_or_else(|| keystore(KeystoreError::UnknownKey { key: wanted }))?;
+        let found = found.ok_or_else(|| status::status(KeystoreError::UnknownKey { key: wanted }))?;
         Ok(Response::new(v1::GetKeyResponse { key: Some(found) }))
     }
 
@@ -41,10 +41,10 @@ impl keys_server::Keys for Services {
     ) -> Result<Response<v1::GenerateKeyResponse>, Status> {
         let connection = self.caller(&request)?;
         let asked = request.into_inner();
-        let algorithm: Algorithm = asked.algorithm.parse().map_err(|error| bad_request("algorithm", &error))?;
+        let algorithm: Algorithm = asked.algorithm.parse().map_err(|error| status::bad_request("algorithm", error))?;
         let gun = match asked.gun.as_str() {
             "" => None,
-            gun => Some(Gun::parse(gun).map_err(|error| bad_request("gun", &error))?),
+            gun => Some(Gun::parse(gun).map_err(|error| status::bad_request("gun", error))?),
         };
         let (made, wants_passphrase) = match asked.place {
             Some(Wanted::Token(token)) => {
@@ -61,9 +61,9 @@ impl keys_server::Keys for Services {
                 let dir = open_wanted(dir).await?;
                 let keystores = &self.signing.keystores;
                 let made = keystores.generate_in_file(&dir, algorithm, &asked.role, gun.as_ref(), &connection).await;
-                (made.map_err(keystore)?, true)
+                (made.map_err(status::status)?, true)
             }
-            None => return Err(bad_request("place", &"a token or a trust directory is wanted")),
+            None => return Err(status::bad_request("place", "a token or a trust directory is wanted")),
         };
         Ok(Response::new(v1::GenerateKeyResponse { key: Some(key(made)), wants_passphrase }))
     }
@@ -141,19 +141,11 @@ async fn record_made(signing: &Signing, connection: &Connection, made: KeyInfo) 
 }
 
 async fn open(path: String) -> Result<Option<TrustDir>, Status> {
-    open_trust_dir(optional_path(path)).await.map_err(|error| status::status(&error))
+    open_trust_dir(optional_path(path)).await.map_err(status::status)
 }
 
 async fn open_wanted(path: String) -> Result<TrustDir, Status> {
-    open(path).await?.ok_or_else(|| bad_request("trust_dir", &"an absolute path is wanted"))
-}
-
-fn keystore(error: KeystoreError) -> Status {
-    status::status(&error.into())
-}
-
-fn bad_request(field: &str, why: &dyn std::fmt::Display) -> Status {
-    status::status(&SignError::BadRequest(format!("{field}: {why}")))
+    open(path).await?.ok_or_else(|| status::bad_request("trust_dir", "an absolute path is wanted"))
 }
 
 fn key(info: KeyInfo) -> v1::Key {

@@ -94,8 +94,8 @@ impl Services {
         work: impl Future<Output = Result<T, SignError>> + Send + 'static,
     ) -> Result<T, Status> {
         match self.tasks.spawn(work).await {
-            Ok(result) => result.map_err(|error| status::status(&error)),
-            Err(panic) => Err(status::status(&SignError::Internal(panic.to_string()))),
+            Ok(result) => result.map_err(status::status),
+            Err(panic) => Err(status::status(SignError::Internal(panic.to_string()))),
         }
     }
 }

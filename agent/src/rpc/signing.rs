@@ -18,8 +18,8 @@ impl signing_server::Signing for Services {
     async fn preview(&self, request: Request<v1::PreviewRequest>) -> Result<Response<v1::PreviewResponse>, Status> {
         self.caller(&request)?;
         let asked = request.into_inner().request.unwrap_or_default();
-        let asked = decode(asked).map_err(|error| status::status(&error))?;
-        let (preview, digest) = self.signing.preview(asked).await.map_err(|error| status::status(&error))?;
+        let asked = decode(asked).map_err(status::status)?;
+        let (preview, digest) = self.signing.preview(asked).await.map_err(status::status)?;
         let refusal = preview.refusal.map(SignError::Refused);
         let findings = refusal.iter().flat_map(SignError::metadata).filter(|(name, _)| *name == "findings");
         Ok(Response::new(v1::PreviewResponse {
@@ -32,7 +32,7 @@ impl signing_server::Signing for Services {
 
     async fn sign(&self, request: Request<v1::SignRequest>) -> Result<Response<v1::SignResponse>, Status> {
         let connection = self.caller(&request)?;
-        let asked = decode(request.into_inner()).map_err(|error| status::status(&error))?;
+        let asked = decode(request.into_inner()).map_err(status::status)?;
         let signing = self.signing.clone();
         let signed = self.finish(async move { signing.sign(connection, asked).await }).await?;
         Ok(Response::new(encode(signed)))
@@ -82,7 +82,7 @@ impl signing_server::Signing for Services {
         };
         let recorded = recorded.await;
         self.signing.note(refused, &recorded);
-        let record = recorded.map_err(|error| status::status(&error))?;
+        let record = recorded.map_err(status::status)?;
         Ok(Response::new(v1::PublishedResponse { record }))
     }
 
@@ -101,7 +101,7 @@ impl signing_server::Signing for Services {
         };
         let recorded = recorded.await;
         self.signing.note(refused, &recorded);
-        let record = recorded.map_err(|error: SignError| status::status(&error))?;
+        let record = recorded.map_err(status::status)?;
         Ok(Response::new(v1::AbandonResponse { record }))
     }
 }

@@ -1,6 +1,6 @@
 //! The one map from our errors to gRPC.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt::Display};
 
 use signet_proto::{DOMAIN, Reason, v1};
 use tonic::{Code, Status};
@@ -9,12 +9,18 @@ use tonic_types::{ErrorDetails, StatusExt};
 use crate::{policy::Denied, sign::SignError};
 
 /// An error with its reason and data.
-pub(super) fn status(error: &SignError) -> Status {
+pub(super) fn status(error: impl Into<SignError>) -> Status {
+    let error = error.into();
     let reason = error.reason();
     if reason == Reason::Internal {
         tracing::error!(%error, "internal fault");
     }
     make(reason, error.to_string(), error.metadata())
+}
+
+/// A field of a request that is wrong.
+pub(super) fn bad_request(field: &str, why: impl Display) -> Status {
+    status(SignError::BadRequest(format!("{field}: {why}")))
 }
 
 /// The same inside a stream.

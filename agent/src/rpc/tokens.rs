@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 use super::{Services, optional_path, status};
 use crate::{
     caller::Connection,
-    keystore::{KeystoreError, LastTry, Place, Scope, TokenInfo, Tries},
+    keystore::{LastTry, Place, Scope, TokenInfo, Tries},
     log::Event,
     secret::Secret,
     sign::{SignError, Signing, open_trust_dir},
@@ -32,7 +32,7 @@ impl tokens_server::Tokens for Services {
             v1::UnlockScope::Lasting => Scope::Lasting,
         };
         let last_try = if asked.spend_last_try { LastTry::Spend } else { LastTry::Keep };
-        let what = asked.what.ok_or_else(|| bad_request("what: a token or a key is wanted"))?;
+        let what = asked.what.ok_or_else(|| status::bad_request("what", "a token or a key is wanted"))?;
         let trust_dir = optional_path(asked.trust_dir);
         let signing = self.signing.clone();
         let places = match what {
@@ -46,9 +46,9 @@ impl tokens_server::Tokens for Services {
                 .await?
             }
             What::Key(key) => {
-                let dir = open_trust_dir(trust_dir).await.map_err(|error| status::status(&error))?;
-                let dir = dir.ok_or_else(|| bad_request("trust_dir: a key file is in a trust directory"))?;
-                vec![signing.keystores.unlock_file(&dir, &key, secret, scope).await.map_err(keystore)?]
+                let dir = open_trust_dir(trust_dir).await.map_err(status::status)?;
+                let dir = dir.ok_or_else(|| status::bad_request("trust_dir", "a key file is in a trust directory"))?;
+                vec![signing.keystores.unlock_file(&dir, &key, secret, scope).await.map_err(status::status)?]
             }
         };
         Ok(Response::new(v1::UnlockResponse { places: places.iter().map(ToString::to_string).collect() }))
@@ -58,10 +58,10 @@ impl tokens_server::Tokens for Services {
         let connection = self.caller(&request)?;
         let token = request.into_inner().token;
         let name = (!token.is_empty()).then_some(token.as_str());
-        self.signing.keystores.lock(name).await.map_err(keystore)?;
+        self.signing.keystores.lock(name).await.map_err(status::status)?;
         let event = Event::Locked { token };
         let recorded = self.signing.ledger.append(Some(connection.principal().clone()), event).await;
-        recorded.map_err(|error| status::status(&error.into()))?;
+        recorded.map_err(status::status)?;
         Ok(Response::new(v1::LockResponse {}))
     }
 
@@ -93,14 +93,6 @@ async fn unlock_token(
         return Err(error.into());
     }
     Ok(places)
-}
-
-fn keystore(error: KeystoreError) -> Status {
-    status::status(&error.into())
-}
-
-fn bad_request(why: &str) -> Status {
-    status::status(&SignError::BadRequest(why.to_owned()))
 }
 
 fn token(info: TokenInfo) -> v1::Token {

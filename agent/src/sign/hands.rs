@@ -8,18 +8,10 @@ use signet_tuf::{Algorithm, KeyId, KeyName, Method, PublicKey};
 use super::{MadeSignature, SignError, Signing, Understood};
 use crate::{
     caller::Connection,
+    config::Fallback,
     keystore::{KeySelector, KeystoreError, Located, Place, PlaceState, TrustDir},
     ledger::{Scheme, TriedAt},
 };
-
-/// Whether a file may stand in for an absent token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fallback {
-    /// It may, and the reply says so.
-    Notice,
-    /// It may not.
-    Refuse,
-}
 
 /// A listed key that did not sign.
 #[derive(Debug, Clone)]
