@@ -2,7 +2,7 @@
 # make demo   the main job on real software, told step by step
 # make lint   cargo-deny: advisories, licences, bans, sources (compiles cargo-deny the first time)
 # make test-long   the slow stories: 500 rounds of kill -9
-# make bench  how long a publish takes, beside the real notary
+# make bench  how long a publish takes, beside the real notary; signatures a second, beside the bare token
 
 .PHONY: setup demo test test-long lint bench
 .DELETE_ON_ERROR:
@@ -35,6 +35,7 @@ test-long: setup
 bench: setup
 	$(CARGO) build --locked --release -p signet -p signet-agent
 	SIGNET_BIN_DIR='$(CARGO_TARGET_DIR)/release' $(CARGO) run --locked -q -p signet-tests --bin bench
+	$(CARGO) test --locked --release -q -p signet-agent --lib keystore::tests::speed -- --ignored --nocapture
 
 lint: $(CACHE)/tools/bin/cargo-deny
 	PATH='$(CACHE)/tools/bin':"$$PATH" $(CARGO) deny --locked check bans licenses sources

@@ -1,4 +1,4 @@
-//! How fast signatures are; run by hand: `cargo test -p signet-agent keystore::tests::speed -- --ignored --nocapture`.
+//! How fast signatures are, beside the bare token in the same process: a part of `make bench`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -43,7 +43,7 @@ async fn rate(
 }
 
 #[test]
-#[ignore = "a measurement, not a test"]
+#[ignore = "a measurement for make bench: it asserts nothing"]
 fn signatures_in_a_second() {
     alone(async |lab| {
         lab.make_token("speed");
