@@ -50,7 +50,7 @@ fn a_server_of_another_authority() -> Result<()> {
     call.args([stage.home.trust()])
         .args(["publish", GUN])
         .refused()?
-        .says(&["certificate", "--tlscacert"])?
+        .says(&["certificate", "the-usual-ca.crt", "--tlscacert"])?
         .never_says(&["offline"])?;
     assert_still_staged(&stage)
 }

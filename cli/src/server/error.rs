@@ -132,7 +132,10 @@ pub enum Unreachable {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TlsProblem {
     /// The certificate leads to no CA that we trust.
-    UnknownCa,
+    UnknownCa {
+        /// The file of the CA that we trust; none: the system's.
+        trusted: Option<PathBuf>,
+    },
     /// It is no longer valid.
     Expired,
     /// It is not valid yet.
@@ -149,7 +152,12 @@ pub enum TlsProblem {
 
 fn tls_message(server: &str, problem: &TlsProblem) -> String {
     match problem {
-        TlsProblem::UnknownCa => format!("the certificate of {server} is not signed by a CA that you trust"),
+        TlsProblem::UnknownCa { trusted: None } => {
+            format!("the certificate of {server} is not signed by a CA that you trust")
+        }
+        TlsProblem::UnknownCa { trusted: Some(file) } => {
+            format!("the certificate of {server} is not signed by the CA in {}", file.display())
+        }
         TlsProblem::Expired => format!("the certificate of {server} has expired"),
         TlsProblem::NotYetValid => format!("the certificate of {server} is not valid yet"),
         TlsProblem::WrongName => format!("the certificate of {server} is for another host"),
@@ -203,7 +211,7 @@ impl ServerError {
 
 fn tls_remedy(problem: &TlsProblem) -> Option<String> {
     Some(match problem {
-        TlsProblem::UnknownCa => "give its CA with --tlscacert".into(),
+        TlsProblem::UnknownCa { .. } => "give its CA with --tlscacert".into(),
         TlsProblem::Expired => "the server's operator must renew it; check this machine's clock too".into(),
         TlsProblem::NotYetValid => "check this machine's clock".into(),
         TlsProblem::WrongName => "use the name that stands in the certificate with -s".into(),
@@ -242,7 +250,7 @@ fn tls_problem(error: &rustls::Error) -> TlsProblem {
     #[expect(clippy::wildcard_enum_match_arm, reason = "rustls's enums are open; the rest is shown in its words")]
     match error {
         rustls::Error::InvalidCertificate(certificate) => match certificate {
-            CertificateError::UnknownIssuer => TlsProblem::UnknownCa,
+            CertificateError::UnknownIssuer => TlsProblem::UnknownCa { trusted: None },
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => TlsProblem::Expired,
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => TlsProblem::NotYetValid,
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
@@ -387,7 +395,10 @@ mod tests {
     #[test]
     fn tls_trouble_is_never_offline() {
         let table = [
-            (rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer), TlsProblem::UnknownCa),
+            (
+                rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer),
+                TlsProblem::UnknownCa { trusted: None },
+            ),
             (rustls::Error::InvalidCertificate(CertificateError::Expired), TlsProblem::Expired),
             (rustls::Error::InvalidCertificate(CertificateError::NotValidForName), TlsProblem::WrongName),
             (rustls::Error::AlertReceived(AlertDescription::CertificateRequired), TlsProblem::ClientCertificate),

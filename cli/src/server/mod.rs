@@ -5,7 +5,7 @@
 mod error;
 mod tls;
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use reqwest::{Response, StatusCode, Url, header::CONTENT_LENGTH, multipart};
 use signet_tuf::{Digest, Gun, PublicKey, Role, Version};
@@ -44,6 +44,7 @@ pub struct Server {
     http: reqwest::Client,
     base: Url,
     name: String,
+    ca: Option<PathBuf>,
 }
 
 impl Server {
@@ -55,7 +56,7 @@ impl Server {
         let base = base_url(&settings.url)?;
         let host = base.host_str().unwrap_or_default();
         let name = base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-        Ok(Self { http: tls::client(settings)?, base, name })
+        Ok(Self { http: tls::client(settings)?, base, name, ca: settings.ca.clone() })
     }
 
     /// Host and port, as people name the server.
@@ -187,7 +188,11 @@ impl Server {
     }
 
     fn failed(&self, cause: &reqwest::Error) -> ServerError {
-        error::network(&self.name, cause)
+        let mut failure = error::network(&self.name, cause);
+        if let ServerError::Tls { problem: TlsProblem::UnknownCa { trusted }, .. } = &mut failure {
+            trusted.clone_from(&self.ca);
+        }
+        failure
     }
 
     fn timed_out(&self, after: Duration) -> ServerError {
