@@ -30,7 +30,7 @@ test: setup
 
 test-long: setup
 	$(CARGO) build --locked --workspace --all-targets
-	SIGNET_KILL_ROUNDS=500 $(STORIES) -p signet-tests -- --nocapture
+	SIGNET_KILL_ROUNDS=500 $(STORIES) --workspace -- --nocapture
 
 bench: setup
 	$(CARGO) build --locked --release -p signet -p signet-agent

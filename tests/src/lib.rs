@@ -15,6 +15,7 @@ mod softhsm;
 mod stage;
 mod terminal;
 mod wait;
+mod wire;
 
 pub use agent::Agent;
 pub use authority::{Authority, Identity, Validity};
@@ -28,3 +29,4 @@ pub use softhsm::{MODULE as SOFTHSM_MODULE, SPY_MODULE, Softhsm};
 pub use stage::{PIN, Stage, token_table};
 pub use terminal::Terminal;
 pub use wait::wait_until;
+pub use wire::Wire;

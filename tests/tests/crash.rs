@@ -6,15 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use signet_proto::v1;
 use signet_proto::v1::signing_client::SigningClient;
-use signet_tests::{Event, Stage, wait_until};
+use signet_tests::{Event, Stage, Wire, wait_until};
 use signet_tuf::{Digest, Envelope, Role};
 
 const GUN: &str = "example.com/acme/load";
@@ -157,24 +155,15 @@ fn assert_one_content_per_version(record: &[Event]) {
 
 /// Four writers that want the same versions with different contents.
 struct Load {
-    socket: PathBuf,
-    root_chain: Vec<Vec<u8>>,
-    template: String,
+    wire: Wire,
     last: Mutex<String>,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Load {
     fn prepare(stage: &Stage) -> Result<Self> {
-        stage.signet(["init", GUN])?.ok()?;
-        stage.signet(["publish", GUN])?.ok()?;
-        let root = stage.server.metadata(GUN, "root.json")?.context("no root on the server")?;
-        let targets = stage.server.metadata(GUN, "targets.json")?.context("no targets on the server")?;
-        let signed = Envelope::parse(&Role::Targets, &targets)?.signed().to_vec();
         Ok(Self {
-            socket: stage.home.sockets().first().context("no socket")?.clone(),
-            root_chain: vec![root],
-            template: String::from_utf8(signed)?,
+            wire: Wire::prepare(stage, GUN)?,
             last: Mutex::default(),
             runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?,
         })
@@ -183,15 +172,15 @@ impl Load {
     /// Signs version after version until the agent is dead; a refusal means that another writer was faster.
     fn sign_until(&self, stop: &AtomicBool, writer: usize, round: usize, released: &Released) {
         self.runtime.block_on(async {
-            let Ok(channel) = self.connect().await else {
+            let Ok(channel) = self.wire.connect().await else {
                 return;
             };
             let mut client = SigningClient::new(channel).max_decoding_message_size(64 << 20);
             let mut version = locked(released).last().map_or(3, |(version, _)| version + 1);
             while !stop.load(Ordering::SeqCst) {
-                let signed = self.targets(version, &format!("writer-{writer}-round-{round}"));
+                let signed = self.wire.targets(version, &format!("writer-{writer}-round-{round}"));
                 let digest = Digest::of(signed.as_bytes()).to_string();
-                match client.sign(self.request(signed)).await {
+                match client.sign(self.wire.request(signed)).await {
                     Ok(reply) => {
                         assert!(!reply.get_ref().signatures.is_empty(), "a grant without a signature");
                         locked(released).insert((version, digest));
@@ -219,29 +208,6 @@ impl Load {
 
     fn noted(&self) -> String {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    async fn connect(&self) -> Result<tonic::transport::Channel> {
-        let endpoint = tonic::transport::Endpoint::from_shared(format!("unix:{}", self.socket.display()))?;
-        Ok(endpoint.timeout(Duration::from_secs(10)).connect().await?)
-    }
-
-    fn request(&self, signed: String) -> v1::SignRequest {
-        v1::SignRequest {
-            pouf: v1::Pouf::Notary1.into(),
-            gun: GUN.to_owned(),
-            role: "targets".to_owned(),
-            signed: signed.into_bytes(),
-            evidence: Some(v1::Evidence { root_chain: self.root_chain.clone(), ..v1::Evidence::default() }),
-            ..v1::SignRequest::default()
-        }
-    }
-
-    /// The published targets with another version and one target named `name`.
-    fn targets(&self, version: u64, name: &str) -> String {
-        let hash = "n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=";
-        let targets = format!(r#""targets":{{"{name}":{{"hashes":{{"sha256":"{hash}"}},"length":4}}}}"#);
-        self.template.replace(r#""targets":{}"#, &targets).replace(r#""version":2"#, &format!(r#""version":{version}"#))
     }
 }
 
