@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use anyhow::Result;
-use signet_tests::{Stage, binary};
+use signet_tests::{Stage, binary, wait_until};
 
 const GUN: &str = "example.com/acme/app";
 
@@ -33,6 +33,31 @@ fn the_same_agent_serves_every_command() -> Result<()> {
     stage.signet(["add", GUN, "first", "-p"])?.args([&file]).ok()?;
     assert_eq!(stage.home.sockets(), sockets);
     stage.stranger(["list", GUN])?.ok()?.says(&["first"])?;
+    Ok(())
+}
+
+#[test]
+fn an_idle_agent_ends_by_itself_and_leaves_its_ledger_tidy() -> Result<()> {
+    let stage = Stage::with_files()?;
+    stage.signet(["agent", "start", "--idle-timeout", "1"])?.ok()?;
+    stage.signet(["init", GUN])?.ok()?;
+    wait_until("the end of an idle agent", Duration::from_secs(20), || stage.home.sockets().is_empty())?;
+    // Everything is in the one file then: a copy of it is a backup.
+    let journal = stage.home.state().join("ledger.db-wal");
+    wait_until("the ledger is closed", Duration::from_secs(10), || !journal.exists())?;
+    let before = stage.audit()?;
+    assert!(before.iter().any(|event| event.kind == "granted" && event.role == "root"), "{before:?}");
+    Ok(())
+}
+
+#[test]
+fn it_leaves_no_core_file() -> Result<()> {
+    let stage = Stage::with_files()?;
+    let agent = stage.home.start_agent()?;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", agent.pid()))?;
+    let core: Vec<&str> = limits.lines().filter(|line| line.starts_with("Max core file size")).collect();
+    let words: Vec<&str> = core.iter().flat_map(|line| line.split_whitespace()).skip(4).collect();
+    assert_eq!(words, ["0", "0", "bytes"], "{limits}");
     Ok(())
 }
 
