@@ -287,13 +287,13 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         fs::create_dir(home.path().join(".notary")).unwrap();
         fs::write(home.path().join(".notary").join(name), text).unwrap();
-        let environment = Environment::of("/work/dir", &[("HOME", home.path().to_str().unwrap())]);
+        let environment = Environment::of("/some/dir", &[("HOME", home.path().to_str().unwrap())]);
         (home, environment)
     }
 
     #[test]
     fn nothing_configured_gives_notarys_defaults() {
-        let environment = Environment::of("/work/dir", &[("HOME", "/nowhere/home")]);
+        let environment = Environment::of("/some/dir", &[("HOME", "/nowhere/home")]);
         let settings = Settings::load(&Flags::default(), &environment).unwrap();
         assert_eq!(settings.trust_dir, PathBuf::from("/nowhere/home/.notary"));
         assert_eq!(settings.server.url, DEFAULT_SERVER);
@@ -303,8 +303,8 @@ mod tests {
 
     #[test]
     fn without_a_home_the_working_directory_serves() {
-        let settings = Settings::load(&Flags::default(), &Environment::of("/work/dir", &[])).unwrap();
-        assert_eq!(settings.trust_dir, PathBuf::from("/work/dir/.notary"));
+        let settings = Settings::load(&Flags::default(), &Environment::of("/some/dir", &[])).unwrap();
+        assert_eq!(settings.trust_dir, PathBuf::from("/some/dir/.notary"));
     }
 
     const EVERYTHING: &str = r#"{ "Trust_Dir": "~/.docker/trust", "other": 1,
@@ -322,7 +322,7 @@ mod tests {
         assert_eq!(settings.server.skip_tls_verify, SkipVerify::Yes);
         assert_eq!(settings.pinning.first_use, FirstUse::Refuse);
         assert_eq!(settings.pinning.certs["Docker.io/App"], ["ab", "cd"]);
-        assert_eq!(settings.pinning.ca["docker.io/"], PathBuf::from("/work/dir/bundle.pem"));
+        assert_eq!(settings.pinning.ca["docker.io/"], PathBuf::from("/some/dir/bundle.pem"));
     }
 
     #[test]
@@ -335,9 +335,9 @@ mod tests {
             ..Flags::default()
         };
         let settings = Settings::load(&flags, &environment).unwrap();
-        assert_eq!(settings.trust_dir, PathBuf::from("/work/dir/keys"));
+        assert_eq!(settings.trust_dir, PathBuf::from("/some/dir/keys"));
         assert_eq!(settings.server.url, "https://other");
-        assert_eq!(settings.server.ca, Some(PathBuf::from("/work/dir/ca.pem")));
+        assert_eq!(settings.server.ca, Some(PathBuf::from("/some/dir/ca.pem")));
     }
 
     #[test]
@@ -345,7 +345,7 @@ mod tests {
         let (home, environment) = home_with("n.toml", "trust_dir = 'a'\n[remote_server]\nurl = 'https://t'\n");
         let flags = Flags { config_file: Some(home.path().join(".notary/n.toml")), ..Flags::default() };
         let settings = Settings::load(&flags, &environment).unwrap();
-        assert_eq!(settings.trust_dir, PathBuf::from("/work/dir/a"));
+        assert_eq!(settings.trust_dir, PathBuf::from("/some/dir/a"));
         assert_eq!(settings.server.url, "https://t");
     }
 
@@ -370,10 +370,10 @@ mod tests {
 
     #[test]
     fn a_named_file_must_exist() {
-        let environment = Environment::of("/work/dir", &[("HOME", "/nowhere")]);
+        let environment = Environment::of("/some/dir", &[("HOME", "/nowhere")]);
         let flags = Flags { config_file: Some("gone.json".into()), ..Flags::default() };
         let error = Settings::load(&flags, &environment).unwrap_err();
         assert!(matches!(error, ConfigError::Unreadable { .. }), "{error}");
-        assert!(error.to_string().contains("/work/dir/gone.json"));
+        assert!(error.to_string().contains("/some/dir/gone.json"));
     }
 }
