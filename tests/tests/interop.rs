@@ -177,12 +177,12 @@ fn a_target_with_custom_data_keeps_it() -> Result<()> {
     Ok(())
 }
 
-/// A failure's text up to the line of `* fatal:`; what follows is advice that Notary does not give.
 /// Of two hashes that are both wrong, notary names one at random.
 fn without_choice(said: &str) -> &str {
     said.split_once(", sha").map_or(said, |(before, _)| before)
 }
 
+/// A failure's text up to the line of `* fatal:`; what follows is advice that Notary does not give.
 fn without_remedy(stdout: &str) -> String {
     let Some((before, failure)) = stdout.split_once("* fatal: ") else { return stdout.to_owned() };
     let message = failure.lines().next().unwrap_or_default();
