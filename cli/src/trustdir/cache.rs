@@ -27,12 +27,17 @@ impl GunDir {
         read_if_there(&self.metadata_path(role))
     }
 
-    /// Keeps verified bytes of a role.
+    /// Keeps verified bytes of a role. What rollbacks are noticed by is synced to the disk; the rest is named by its digest
+    /// in the timestamp, and is downloaded again if it is lost.
     ///
     /// # Errors
     /// [`TrustDirError::Unwritable`].
     pub fn keep(&self, role: &Role, wire: &[u8]) -> Result<(), TrustDirError> {
-        disk::write_whole(&self.base, &self.metadata_path(role), wire)
+        let path = self.metadata_path(role);
+        match role {
+            Role::Root | Role::Timestamp => disk::write_whole(&self.base, &path, wire),
+            Role::Snapshot | Role::Targets | Role::Delegation(_) => disk::replace(&self.base, &path, wire),
+        }
     }
 
     /// Drops the cached bytes of a role.

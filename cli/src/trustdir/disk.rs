@@ -22,31 +22,44 @@ pub(super) fn open_private(path: &Path) -> Result<File, TrustDirError> {
     opened.map_err(|e| unwritable(path, e))
 }
 
-/// Puts `bytes` at `path`: temporary file in `scratch` (same file system), fsync, rename, fsync of the directory.
+/// Puts `bytes` at `path`, whole or not at all; when this returns, they are on the disk.
 ///
-/// The temporary file is never beside the target: Notary takes every file of a changelist for a change.
+/// The temporary file is in `scratch` (same file system), never beside the target: Notary takes every file of a changelist
+/// for a change.
 pub(super) fn write_whole(scratch: &Path, path: &Path, bytes: &[u8]) -> Result<(), TrustDirError> {
-    let parent = path.parent().unwrap_or(scratch);
+    put(scratch, path, |temporary| {
+        write_new(temporary, bytes)?.sync_all()?;
+        fs::rename(temporary, path)?;
+        path.parent().map_or(Ok(()), sync_dir)
+    })
+}
+
+/// As [`write_whole`], for what can be had again: a power cut may leave the file empty or as it was before.
+pub(super) fn replace(scratch: &Path, path: &Path, bytes: &[u8]) -> Result<(), TrustDirError> {
+    put(scratch, path, |temporary| {
+        write_new(temporary, bytes)?;
+        fs::rename(temporary, path)
+    })
+}
+
+fn put(scratch: &Path, path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), TrustDirError> {
     create_dirs(scratch)?;
-    create_dirs(parent)?;
+    create_dirs(path.parent().unwrap_or(scratch))?;
     let temporary = scratch.join(format!(".signet-{}.tmp", Uuid::new_v4()));
-    let result =
-        write_synced(&temporary, bytes).and_then(|()| fs::rename(&temporary, path)).and_then(|()| sync_dir(parent));
-    result.map_err(|error| {
+    write(&temporary).map_err(|error| {
         // best effort: what is left over is a hidden file that nobody reads
         drop(fs::remove_file(&temporary));
         unwritable(path, error)
     })
 }
 
-/// Writes a new file and waits until it is on disk.
-pub(super) fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
-    file.sync_all()
+    Ok(file)
 }
 
 /// Waits until a directory's entries are on disk.
-pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
+fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }

@@ -7,6 +7,7 @@ mod cache;
 pub mod changelist;
 mod disk;
 pub mod outbox;
+pub mod unfinished;
 
 use std::{
     fs::{self, File},
@@ -119,7 +120,7 @@ pub enum TrustDirError {
     /// Signed files that were changed after they were put away.
     #[error("the outbox {} is damaged: {problem}", path.display())]
     CorruptOutbox {
-        /// Which directory.
+        /// Which file.
         path: PathBuf,
         /// What is wrong with it.
         problem: String,

@@ -1,28 +1,22 @@
 //! What was signed and is not yet known to be published: the exact bytes, on disk before the server sees them.
 //!
-//! The directory appears whole by one rename. A crash before it leaves everything staged; a crash after it leaves the same
-//! bytes to be posted again, or to be found on the server.
+//! One file, which appears whole by one rename. A crash before it leaves everything staged; a crash after it leaves the
+//! same bytes to be posted again, or to be found on the server.
 
 use std::{
-    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 use signet_tuf::{Digest, Role};
-use time::{Duration, OffsetDateTime};
-use uuid::Uuid;
 
-use super::{GunDir, TrustDirError, disk, read_if_there, remove_if_there, unreadable, unwritable};
+use super::{GunDir, TrustDirError, disk, read_if_there, remove_if_there, unreadable};
 use crate::trustdir::changelist::Staged;
 
 const FORMAT: u32 = 1;
-const UNFINISHED: &str = ".outbox-";
 /// No command writes one file for so long.
 const LEFT_OVER: std::time::Duration = std::time::Duration::from_secs(600);
-/// How long a retry counts as the same publish.
-const RETRY: Duration = Duration::hours(12);
 
 /// Signed files, what they contain and what they stand on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,15 +73,7 @@ impl Outbox {
     }
 }
 
-/// What a publish has begun and not finished.
-#[derive(Serialize, Deserialize, Default)]
-struct Unfinished {
-    /// Seconds since 1970-01-01T00:00:00Z.
-    since: Option<i64>,
-    /// SHA-256 of the `signed` bytes that went to the agent.
-    signed: BTreeSet<String>,
-}
-
+/// The first line of the file, as JSON. The wire bytes of the roles follow it, in this order and with nothing between.
 #[derive(Serialize, Deserialize)]
 struct Index {
     format: u32,
@@ -99,7 +85,7 @@ struct Index {
 #[derive(Serialize, Deserialize)]
 struct IndexedFile {
     role: String,
-    file: String,
+    bytes: usize,
     sha256: String,
 }
 
@@ -117,24 +103,9 @@ impl GunDir {
     /// Puts signed files away; when this returns, they are on disk.
     ///
     /// # Errors
-    /// [`TrustDirError::Unwritable`]; then there is no outbox.
+    /// [`TrustDirError::Unwritable`]; then the outbox is what it was.
     pub fn fill_outbox(&self, outbox: &Outbox) -> Result<(), TrustDirError> {
-        disk::create_dirs(&self.base)?;
-        let folder = self.base.join(format!("{UNFINISHED}{}", Uuid::new_v4()));
-        disk::create_dirs(&folder)?;
-        let put = |name: &str, bytes: &[u8]| {
-            let path = folder.join(name);
-            disk::write_synced(&path, bytes).map_err(|e| unwritable(&path, e))
-        };
-        for (role, wire) in &outbox.files {
-            put(&file_name(role), wire)?;
-        }
-        put("index.json", index(outbox).as_bytes())?;
-        let target = self.outbox_path();
-        disk::sync_dir(&folder)
-            .and_then(|()| fs::rename(&folder, &target))
-            .and_then(|()| disk::sync_dir(&self.base))
-            .map_err(|e| unwritable(&target, e))
+        disk::write_whole(&self.base, &self.outbox_path(), &encode(outbox))
     }
 
     /// The signed files that are put away, if any.
@@ -142,126 +113,81 @@ impl GunDir {
     /// # Errors
     /// [`TrustDirError::CorruptOutbox`] if they are not what was put away; [`TrustDirError::Unreadable`].
     pub fn outbox(&self) -> Result<Option<Outbox>, TrustDirError> {
-        let folder = self.outbox_path();
-        match fs::exists(&folder) {
-            Ok(true) => {}
-            Ok(false) => return Ok(None),
-            Err(error) => return Err(unreadable(&folder, error)),
-        }
-        let corrupt = |problem: String| TrustDirError::CorruptOutbox { path: folder.clone(), problem };
-        let Some(bytes) = read_if_there(&folder.join("index.json"))? else {
-            return Err(corrupt("index.json is missing".into()));
-        };
-        let index: Index = serde_json::from_slice(&bytes).map_err(|e| corrupt(format!("index.json: {e}")))?;
-        if index.format != FORMAT {
-            return Err(corrupt(format!("format {} is not known", index.format)));
-        }
-        let mut files = Vec::new();
-        for entry in &index.files {
-            let role = Role::parse(&entry.role).map_err(|e| corrupt(e.to_string()))?;
-            let Some(wire) = read_if_there(&folder.join(file_name(&role)))? else {
-                return Err(corrupt(format!("{} is missing", entry.file)));
-            };
-            if Digest::of(&wire).to_string() != entry.sha256 {
-                return Err(corrupt(format!("{} was changed", entry.file)));
-            }
-            files.push((role, wire));
-        }
-        let digest = |text: &str| text.parse::<Digest>().map_err(|e| corrupt(e.to_string()));
-        let changes = index.changes.iter().map(|change| Ok((change.name.clone(), digest(&change.sha256)?)));
-        let changes = changes.collect::<Result<_, TrustDirError>>()?;
-        let base = index.base.as_deref().map(digest).transpose()?;
-        Ok(Some(Outbox { files, changes, base }))
+        let path = self.outbox_path();
+        let Some(bytes) = read_if_there(&path)? else { return Ok(None) };
+        decode(&bytes).map(Some).map_err(|problem| TrustDirError::CorruptOutbox { path, problem })
     }
 
-    /// Drops the outbox and the memory of what was signed for it.
+    /// Drops the outbox. One that a power cut brings back is finished by the next publish: the server has it.
     ///
     /// # Errors
     /// [`TrustDirError::Unwritable`].
     pub fn clear_outbox(&self) -> Result<(), TrustDirError> {
-        let folder = self.outbox_path();
-        let away = self.base.join(format!("{UNFINISHED}{}", Uuid::new_v4()));
-        match fs::rename(&folder, &away) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(unwritable(&folder, error)),
-        }
-        disk::sync_dir(&self.base).map_err(|e| unwritable(&self.base, e))?;
-        fs::remove_dir_all(&away).map_err(|e| unwritable(&away, e))
-    }
-
-    fn unfinished_path(&self) -> PathBuf {
-        self.base.join(".signet.unfinished")
-    }
-
-    fn unfinished(&self) -> Result<Unfinished, TrustDirError> {
-        let bytes = read_if_there(&self.unfinished_path())?.unwrap_or_default();
-        // a hint, not a record: without it a retry takes the next version
-        Ok(serde_json::from_slice(&bytes).unwrap_or_default())
-    }
-
-    fn keep_unfinished(&self, unfinished: &Unfinished) -> Result<(), TrustDirError> {
-        let text = serde_json::json!(unfinished).to_string();
-        disk::write_whole(&self.base, &self.unfinished_path(), text.as_bytes())
-    }
-
-    /// The time by which expiries are reckoned: that of an unfinished publish of the last hours, so that a retry asks for
-    /// the same bytes and burns no version; otherwise `now`.
-    ///
-    /// # Errors
-    /// [`TrustDirError::Unreadable`], [`TrustDirError::Unwritable`].
-    pub fn signing_time(&self, now: OffsetDateTime) -> Result<OffsetDateTime, TrustDirError> {
-        let mut unfinished = self.unfinished()?;
-        let since = unfinished.since.and_then(|since| OffsetDateTime::from_unix_timestamp(since).ok());
-        if let Some(since) = since
-            && since <= now
-            && now < since.saturating_add(RETRY)
-        {
-            return Ok(since);
-        }
-        unfinished.since = Some(now.unix_timestamp());
-        self.keep_unfinished(&unfinished)?;
-        Ok(now)
-    }
-
-    /// Remembers that these bytes go to the agent from here, so that a later publish knows its own unfinished work.
-    ///
-    /// # Errors
-    /// [`TrustDirError::Unreadable`], [`TrustDirError::Unwritable`].
-    pub fn remember_signing(&self, digest: Digest) -> Result<(), TrustDirError> {
-        let mut unfinished = self.unfinished()?;
-        if unfinished.signed.insert(digest.to_string()) {
-            self.keep_unfinished(&unfinished)?;
-        }
-        Ok(())
-    }
-
-    /// The digests that were remembered and not forgotten.
-    ///
-    /// # Errors
-    /// [`TrustDirError::Unreadable`].
-    pub fn signings(&self) -> Result<BTreeSet<String>, TrustDirError> {
-        Ok(self.unfinished()?.signed)
-    }
-
-    /// Forgets what was signed: it is published.
-    ///
-    /// # Errors
-    /// [`TrustDirError::Unwritable`].
-    pub fn forget_signings(&self) -> Result<(), TrustDirError> {
-        remove_if_there(&self.unfinished_path())
+        remove_if_there(&self.outbox_path())
     }
 }
 
-/// Removes what crashes left: outboxes that never were or are no more, and old temporary files. Only under the lock.
+fn encode(outbox: &Outbox) -> Vec<u8> {
+    let file = |(role, wire): &(Role, Vec<u8>)| IndexedFile {
+        role: role.to_string(),
+        bytes: wire.len(),
+        sha256: Digest::of(wire).to_string(),
+    };
+    let change = |(name, sha256): &(String, Digest)| IndexedChange { name: name.clone(), sha256: sha256.to_string() };
+    let index = Index {
+        format: FORMAT,
+        base: outbox.base.map(|digest| digest.to_string()),
+        files: outbox.files.iter().map(file).collect(),
+        changes: outbox.changes.iter().map(change).collect(),
+    };
+    let mut bytes = serde_json::json!(index).to_string().into_bytes();
+    bytes.push(b'\n');
+    for (_, wire) in &outbox.files {
+        bytes.extend_from_slice(wire);
+    }
+    bytes
+}
+
+/// Reads what [`encode`] wrote, or says what is wrong with it.
+fn decode(bytes: &[u8]) -> Result<Outbox, String> {
+    let end = bytes.iter().position(|byte| *byte == b'\n').ok_or("it has no index")?;
+    let (line, rest) = bytes.split_at(end);
+    let index: Index = serde_json::from_slice(line).map_err(|error| format!("its index is damaged: {error}"))?;
+    if index.format != FORMAT {
+        return Err(format!("format {} is not known", index.format));
+    }
+    let mut rest = rest.strip_prefix(b"\n").unwrap_or(rest);
+    let mut files = Vec::with_capacity(index.files.len());
+    for IndexedFile { role, bytes, sha256 } in index.files {
+        let (wire, others) = rest.split_at_checked(bytes).ok_or_else(|| format!("{role} is cut off"))?;
+        if Digest::of(wire) != digest(&sha256)? {
+            return Err(format!("{role} was changed"));
+        }
+        files.push((Role::parse(&role).map_err(|error| error.to_string())?, wire.to_vec()));
+        rest = others;
+    }
+    if !rest.is_empty() {
+        return Err(format!("{} bytes follow its end", rest.len()));
+    }
+    let changes = index.changes.into_iter().map(|change| Ok((change.name, digest(&change.sha256)?)));
+    Ok(Outbox {
+        files,
+        changes: changes.collect::<Result<_, String>>()?,
+        base: index.base.as_deref().map(digest).transpose()?,
+    })
+}
+
+fn digest(text: &str) -> Result<Digest, String> {
+    text.parse().map_err(|error| format!("{text:?}: {error}"))
+}
+
+/// Removes the temporary files that crashes left. Only under the lock.
 pub(super) fn sweep(base: &Path) -> Result<(), TrustDirError> {
     let entries = fs::read_dir(base).map_err(|e| unreadable(base, e))?;
     for entry in entries {
         let entry = entry.map_err(|e| unreadable(base, e))?;
         let (name, path) = (entry.file_name().to_string_lossy().into_owned(), entry.path());
-        if name.starts_with(UNFINISHED) {
-            fs::remove_dir_all(&path).map_err(|e| unwritable(&path, e))?;
-        } else if name.starts_with(".signet-") && name.ends_with(".tmp") && is_left_over(&path) {
+        if name.starts_with(".signet-") && name.ends_with(".tmp") && is_left_over(&path) {
             remove_if_there(&path)?;
         }
     }
@@ -272,33 +198,6 @@ pub(super) fn sweep(base: &Path) -> Result<(), TrustDirError> {
 fn is_left_over(path: &Path) -> bool {
     let age = fs::metadata(path).and_then(|file| file.modified()).ok().and_then(|since| since.elapsed().ok());
     age.is_some_and(|age| age > LEFT_OVER)
-}
-
-/// No slash in a file name; delegation names have no dots, so two roles never share one.
-fn file_name(role: &Role) -> String {
-    format!("{}.json", role.as_str().replace('/', "."))
-}
-
-fn index(outbox: &Outbox) -> String {
-    let index = Index {
-        format: FORMAT,
-        base: outbox.base.map(|digest| digest.to_string()),
-        files: outbox
-            .files
-            .iter()
-            .map(|(role, wire)| IndexedFile {
-                role: role.to_string(),
-                file: file_name(role),
-                sha256: Digest::of(wire).to_string(),
-            })
-            .collect(),
-        changes: outbox
-            .changes
-            .iter()
-            .map(|(name, digest)| IndexedChange { name: name.clone(), sha256: digest.to_string() })
-            .collect(),
-    };
-    serde_json::json!(index).to_string()
 }
 
 #[cfg(test)]
@@ -338,12 +237,28 @@ mod tests {
     fn a_changed_outbox_is_never_posted() {
         let trust_dir = tempfile::tempdir().unwrap();
         let dir = dir(&trust_dir);
-        for (file, content) in [("targets.json", "t3"), ("index.json", "{}"), ("index.json", "")] {
-            dir.clear_outbox().unwrap();
-            dir.fill_outbox(&outbox(&[])).unwrap();
-            fs::write(dir.outbox_path().join(file), content).unwrap();
-            assert!(matches!(dir.outbox(), Err(TrustDirError::CorruptOutbox { .. })), "{file} {content}");
+        dir.fill_outbox(&outbox(&[])).unwrap();
+        let whole = fs::read(dir.outbox_path()).unwrap();
+        let refused = |bytes: &[u8], what: &str| {
+            fs::write(dir.outbox_path(), bytes).unwrap();
+            assert!(matches!(dir.outbox(), Err(TrustDirError::CorruptOutbox { .. })), "{what}");
+        };
+        for end in 0..whole.len() {
+            refused(&whole[..end], &format!("cut off after {end} bytes"));
         }
+        let content = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+        for at in content..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            refused(&bytes, &format!("byte {at} is another"));
+        }
+        refused(&[&whole[..], b"x"].concat(), "something follows");
+        refused(
+            &String::from_utf8_lossy(&whole).replace("\"format\":1", "\"format\":9").into_bytes(),
+            "another format",
+        );
+        fs::write(dir.outbox_path(), whole).unwrap();
+        assert_eq!(dir.outbox().unwrap(), Some(outbox(&[])));
     }
 
     #[test]
@@ -388,7 +303,6 @@ mod tests {
         Posted,
         HalfUnstaged,
         Unstaged,
-        HalfCleared,
         Cleared,
     }
 
@@ -420,7 +334,7 @@ mod tests {
                 let outbox = Outbox { files, changes, base: shelf.newest() };
                 go_on(Step::Signed)?;
                 if last == Step::HalfPutAway {
-                    fs::create_dir(dir.base.join(".outbox-half")).unwrap();
+                    fs::write(dir.base.join(".signet-half.tmp"), "{").unwrap();
                     return None;
                 }
                 dir.fill_outbox(&outbox).unwrap();
@@ -436,18 +350,14 @@ mod tests {
         }
         dir.unstage(&outbox.changes).unwrap();
         go_on(Step::Unstaged)?;
-        if last == Step::HalfCleared {
-            fs::rename(dir.outbox_path(), dir.base.join(".outbox-half")).unwrap();
-            return None;
-        }
         dir.clear_outbox().unwrap();
         go_on(Step::Cleared)
     }
 
     #[test]
     fn a_crash_at_any_step_publishes_every_change_once() {
-        use Step::{Cleared, HalfCleared, HalfPutAway, HalfUnstaged, Posted, PutAway, Signed, Unstaged};
-        for crash in [Signed, HalfPutAway, PutAway, Posted, HalfUnstaged, Unstaged, HalfCleared, Cleared] {
+        use Step::{Cleared, HalfPutAway, HalfUnstaged, Posted, PutAway, Signed, Unstaged};
+        for crash in [Signed, HalfPutAway, PutAway, Posted, HalfUnstaged, Unstaged, Cleared] {
             let trust_dir = tempfile::tempdir().unwrap();
             let dir = dir(&trust_dir);
             disk::create_dirs(&dir.base).unwrap();
@@ -480,43 +390,5 @@ mod tests {
         let published: Vec<_> = shelf.versions.iter().map(|bytes| String::from_utf8_lossy(bytes)).collect();
         assert_eq!(published, ["before", r#"version 1 with ["a"]"#, r#"version 2 with ["b"]"#]);
         assert_eq!(dir.changes().unwrap(), []);
-    }
-
-    #[test]
-    fn an_unfinished_outbox_is_swept_away() {
-        let trust_dir = tempfile::tempdir().unwrap();
-        let dir = dir(&trust_dir);
-        dir.fill_outbox(&outbox(&[])).unwrap();
-        fs::rename(dir.outbox_path(), dir.base.join(".outbox-half")).unwrap();
-        sweep(&dir.base).unwrap();
-        assert!(!dir.base.join(".outbox-half").exists());
-    }
-
-    #[test]
-    fn a_retry_reckons_from_the_first_attempt() {
-        let trust_dir = tempfile::tempdir().unwrap();
-        let dir = dir(&trust_dir);
-        let first = datetime!(2026-01-01 0:00 UTC);
-        let table = [(0, 0), (1, 0), (11, 0), (13, 13), (14, 13), (12, 12)];
-        for (hours, counts_from) in table {
-            let now = first + Duration::hours(hours);
-            assert_eq!(dir.signing_time(now).unwrap(), first + Duration::hours(counts_from), "{hours}");
-        }
-        dir.forget_signings().unwrap();
-        let now = first + Duration::hours(13);
-        assert_eq!(dir.signing_time(now).unwrap(), now);
-    }
-
-    #[test]
-    fn own_signings_are_known_until_they_are_published() {
-        let trust_dir = tempfile::tempdir().unwrap();
-        let dir = dir(&trust_dir);
-        for content in [b"a", b"b", b"a"] {
-            dir.remember_signing(Digest::of(content)).unwrap();
-        }
-        let all = BTreeSet::from([Digest::of(b"a").to_string(), Digest::of(b"b").to_string()]);
-        assert_eq!(dir.signings().unwrap(), all);
-        dir.forget_signings().unwrap();
-        assert_eq!(dir.signings().unwrap(), BTreeSet::new());
     }
 }
