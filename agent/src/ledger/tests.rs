@@ -80,7 +80,7 @@ impl Bench {
     async fn records(&self) -> Vec<BTreeMap<String, json::Value>> {
         let entries = self.ledger.read(0, 10_000).await.expect("records");
         let parse = |entry: Entry| match json::parse(&entry.body).expect("canonical JSON") {
-            json::Value::Object(fields) => fields,
+            json::Value::Object(fields) => fields.into_iter().collect(),
             other => panic!("{other:?}"),
         };
         entries.into_iter().map(parse).collect()

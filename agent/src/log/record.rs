@@ -156,7 +156,7 @@ impl Record {
         fields.text("time", time.format(&Rfc3339).unwrap_or_default());
         fields.text("principal", self.principal.as_ref().map_or("agent", Principal::as_str));
         self.event.encode_into(&mut fields);
-        json::to_canonical(&json::Value::Object(fields.0))
+        json::to_canonical(&json::Value::Object(fields.0.into()))
     }
 
     /// The record's leaf hash.

@@ -78,13 +78,13 @@ fn in_days(days: i64) -> Expires {
 }
 
 fn signed(metadata: Metadata, by: &[(&Key, KeyId)]) -> Document {
-    let blank = Envelope::new(metadata.clone(), vec![]);
+    let blank = Envelope::unsigned(metadata.clone());
     let signature = |(key, id): &(&Key, KeyId)| Signature {
         key_id: *id,
         method: Method::Ecdsa,
         sig: sign(&key.pair, blank.signed()),
     };
-    Document::of(Envelope::new(metadata, by.iter().map(signature).collect()))
+    Document::of(Envelope::unsigned(metadata).with_signatures(by.iter().map(signature).collect()))
 }
 
 /// A collection's owner and the server in one.

@@ -3,16 +3,16 @@
 //! The reader refuses everything on which two JSON libraries could disagree. [`to_canonical`] writes what is signed,
 //! [`to_wire`] writes what is published.
 
+mod members;
 mod parse;
 mod path;
 mod write;
 
-use std::collections::BTreeMap;
-
+pub use members::Members;
 pub use parse::parse;
 pub(crate) use parse::parse_below;
 pub use path::{Path, Segment};
-pub(crate) use write::escape_for_wire;
+pub(crate) use write::{escape_for_wire, write_canonical, write_text};
 pub use write::{to_canonical, to_wire};
 
 /// The largest magnitude of a number: beyond it float64 readers round.
@@ -34,7 +34,7 @@ pub enum Value {
     /// An array.
     Array(Vec<Self>),
     /// An object, sorted by the bytes of its member names.
-    Object(BTreeMap<String, Self>),
+    Object(Members),
 }
 
 /// JSON that was refused, and where.

@@ -1,8 +1,6 @@
 //! The strict reader.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
-
+use super::members::Gathering;
 use super::{Error, MAX_DEPTH, MAX_INTEGER, Path, Problem, Segment, Value};
 
 /// Parses one JSON text.
@@ -82,29 +80,25 @@ impl Reader<'_> {
     }
 
     fn object(&mut self) -> Result<Value, Fault> {
-        let mut members = BTreeMap::new();
+        let mut members = Gathering::default();
         if self.next_token() == Some(b'}') {
             self.skip();
-            return Ok(Value::Object(members));
+            return Ok(Value::Object(members.finish()));
         }
         loop {
             if self.next_token() != Some(b'"') {
                 return Err(self.unexpected().into());
             }
             let name = self.string()?;
-            match members.entry(name) {
-                Entry::Occupied(entry) => {
-                    let segment = Segment::Member(entry.key().clone());
-                    return Err(Fault::from(Problem::DuplicateMember).inside(segment));
-                }
-                Entry::Vacant(entry) => {
-                    let value =
-                        self.member_value().map_err(|fault| fault.inside(Segment::Member(entry.key().clone())))?;
-                    entry.insert(value);
-                }
+            if members.contains(&name) {
+                return Err(Fault::from(Problem::DuplicateMember).inside(Segment::Member(name)));
+            }
+            match self.member_value() {
+                Ok(value) => members.add(name, value),
+                Err(fault) => return Err(fault.inside(Segment::Member(name))),
             }
             if self.ends_with(b'}')? {
-                return Ok(Value::Object(members));
+                return Ok(Value::Object(members.finish()));
             }
         }
     }

@@ -1,8 +1,6 @@
 //! The canonical form, which is signed, and the wire form, which is published.
 
-use std::collections::BTreeMap;
-
-use super::Value;
+use super::{Members, Value};
 
 /// OLPC canonical JSON: no whitespace, members sorted by bytes, only `"` and `\` escaped.
 ///
@@ -10,7 +8,7 @@ use super::Value;
 #[must_use]
 pub fn to_canonical(value: &Value) -> Vec<u8> {
     let mut out = Vec::new();
-    write(value, &mut out, canonical_string);
+    write_canonical(value, &mut out);
     out
 }
 
@@ -31,6 +29,16 @@ pub(crate) fn escape_for_wire(canonical: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(canonical.len());
     wire_escapes(canonical, &mut out);
     out
+}
+
+/// Appends the canonical form of a value.
+pub(crate) fn write_canonical(value: &Value, out: &mut Vec<u8>) {
+    write(value, out, canonical_string);
+}
+
+/// Appends the canonical form of a string.
+pub(crate) fn write_text(text: &str, out: &mut Vec<u8>) {
+    canonical_string(text, out);
 }
 
 fn write(value: &Value, out: &mut Vec<u8>, string: fn(&str, &mut Vec<u8>)) {
@@ -56,7 +64,7 @@ fn array(items: &[Value], out: &mut Vec<u8>, string: fn(&str, &mut Vec<u8>)) {
     out.push(b']');
 }
 
-fn object(members: &BTreeMap<String, Value>, out: &mut Vec<u8>, string: fn(&str, &mut Vec<u8>)) {
+fn object(members: &Members, out: &mut Vec<u8>, string: fn(&str, &mut Vec<u8>)) {
     out.push(b'{');
     for (index, (name, value)) in members.iter().enumerate() {
         if index > 0 {
@@ -71,12 +79,15 @@ fn object(members: &BTreeMap<String, Value>, out: &mut Vec<u8>, string: fn(&str,
 
 fn canonical_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
-    for byte in text.bytes() {
-        if matches!(byte, b'"' | b'\\') {
-            out.push(b'\\');
-        }
-        out.push(byte);
+    let mut rest = text.as_bytes();
+    while let Some(plain) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+        let (before, special) = rest.split_at(plain);
+        out.extend_from_slice(before);
+        out.push(b'\\');
+        out.extend_from_slice(special.get(..1).unwrap_or_default());
+        rest = special.get(1..).unwrap_or_default();
     }
+    out.extend_from_slice(rest);
     out.push(b'"');
 }
 
@@ -88,13 +99,14 @@ fn wire_string(text: &str, out: &mut Vec<u8>) {
 
 // Go 1.19 encoding/json: `compact` with `escape`
 fn wire_escapes(text: &str, out: &mut Vec<u8>) {
-    let mut buffer = [0; 4];
-    for character in text.chars() {
-        match character {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
-                out.extend_from_slice(format!("\\u{:04x}", u32::from(character)).as_bytes());
-            }
-            _ => out.extend_from_slice(character.encode_utf8(&mut buffer).as_bytes()),
+    let is_special = |c: char| matches!(c, '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}');
+    let mut written = 0;
+    for (at, special) in text.match_indices(is_special) {
+        out.extend_from_slice(text.get(written..at).unwrap_or_default().as_bytes());
+        for character in special.chars() {
+            out.extend_from_slice(format!("\\u{:04x}", u32::from(character)).as_bytes());
         }
+        written = at.saturating_add(special.len());
     }
+    out.extend_from_slice(text.get(written..).unwrap_or_default().as_bytes());
 }

@@ -31,11 +31,17 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// Puts content and signatures together.
+    /// Content that nobody has signed yet.
     #[must_use]
-    pub fn new(metadata: Metadata, signatures: Vec<Signature>) -> Self {
+    pub fn unsigned(metadata: Metadata) -> Self {
         let signed = encode(&metadata);
-        Self { metadata, signed, signatures }
+        Self { metadata, signed, signatures: Vec::new() }
+    }
+
+    /// The same content with these signatures.
+    #[must_use]
+    pub fn with_signatures(self, signatures: Vec<Signature>) -> Self {
+        Self { signatures, ..self }
     }
 
     /// Parses a metadata file of `role` that others made.

@@ -113,9 +113,15 @@ impl From<json::Error> for ParseError {
 /// [`ParseError`] if any member is missing, unknown or of the wrong type, or if [`encode`] would not give the same bytes again.
 pub fn parse(role: &Role, signed: &[u8]) -> Result<Metadata, ParseError> {
     let value = json::parse_below(base(), signed)?;
-    same_bytes(signed, &json::to_canonical(&value))?;
     let trail = Trail::Member(&Trail::Top, "signed");
-    let metadata = decode::metadata(role, &Node::new(&value, trail, Mode::Strict))?;
+    let metadata = match decode::metadata(role, &Node::new(&value, trail, Mode::Strict)) {
+        Ok(metadata) if encode(&metadata) == signed => return Ok(metadata),
+        // of several faults the one in the form is named first
+        refused => {
+            same_bytes(signed, &json::to_canonical(&value))?;
+            refused?
+        }
+    };
     same_bytes(signed, &encode(&metadata))?;
     Ok(metadata)
 }

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{ParseError, Problem};
-use crate::json::{MAX_INTEGER, Path, Segment, Value};
+use crate::json::{MAX_INTEGER, Members, Path, Segment, Value};
 
 /// How much is forgiven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,7 +133,7 @@ impl<'a> Node<'a> {
             return Ok(BTreeMap::new());
         }
         let members = self.members()?.iter();
-        let read = |(name, value): (&String, &Value)| {
+        let read = |(name, value): (&str, &Value)| {
             read(name, &Node::new(value, Trail::Member(&self.trail, name), self.mode)).transpose()
         };
         members.filter_map(read).collect()
@@ -142,8 +142,8 @@ impl<'a> Node<'a> {
     /// An object of the members `known`.
     pub(super) fn object(self, known: &'static [&'static str]) -> Result<Object<'a>, ParseError> {
         let members = self.members()?;
-        for (name, value) in members {
-            if known.contains(&name.as_str()) {
+        for (name, value) in members.iter() {
+            if known.contains(&name) {
                 continue;
             }
             let member = Node::new(value, Trail::Member(&self.trail, name), self.mode);
@@ -157,7 +157,7 @@ impl<'a> Node<'a> {
         Ok(Object { node: self, members })
     }
 
-    fn members(&self) -> Result<&'a BTreeMap<String, Value>, ParseError> {
+    fn members(&self) -> Result<&'a Members, ParseError> {
         match self.value {
             Value::Object(members) => Ok(members),
             Value::Null | Value::Bool(_) | Value::Integer(_) | Value::String(_) | Value::Array(_) => {
@@ -171,7 +171,7 @@ impl<'a> Node<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Object<'a> {
     node: Node<'a>,
-    members: &'a BTreeMap<String, Value>,
+    members: &'a Members,
 }
 
 impl<'a> Object<'a> {

@@ -106,7 +106,7 @@ fn a_new_root_needs_the_old_key_and_its_own() {
         chain[2].signatures().iter().cloned().partition(|signature| old.root.key_ids.contains(&signature.key_id));
     assert_eq!((by_old.len(), by_new.len()), (1, 1));
     for signatures in [by_old, by_new] {
-        let half = Envelope::new(chain[2].metadata().clone(), signatures);
+        let half = Envelope::unsigned(chain[2].metadata().clone()).with_signatures(signatures);
         assert_eq!(verify::next_root(&gun(), old, &half), too_few(1, 0));
     }
 }
@@ -214,7 +214,7 @@ fn the_same_key_under_two_ids_counts_once() {
     let by_one = signed(&content, &[&again]);
     let mut twice = by_one.signatures().to_vec();
     twice.push(Signature { key_id: message_key.key_id(), ..twice[0].clone() });
-    let by_both = Envelope::new(content, twice);
+    let by_both = Envelope::unsigned(content).with_signatures(twice);
     assert_eq!(verify::first_root(&gun(), &by_both), too_few(2, 1));
     let listed = by_both.root().unwrap();
     assert_eq!(verify::signed_by(&listed.keys, &listed.root, &by_both), too_few(2, 1));

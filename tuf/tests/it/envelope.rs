@@ -20,7 +20,7 @@ fn the_signing_form_is_parsed_strictly_and_encoded_again() {
         assert_eq!(&metadata, envelope.metadata(), "{role}");
         assert_eq!(notary1::encode(&metadata), envelope.signed(), "{role}");
         assert_eq!(envelope.digest(), Digest::of(envelope.signed()));
-        let again = Envelope::new(metadata, envelope.signatures().to_vec());
+        let again = Envelope::unsigned(metadata).with_signatures(envelope.signatures().to_vec());
         assert_eq!(again.to_wire(), wire, "{role}");
     }
 }

@@ -148,7 +148,7 @@ fn values(strings: &'static str) -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 32, 6, move |inner| {
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::Array),
-            proptest::collection::btree_map(strings, inner, 0..6).prop_map(Value::Object),
+            proptest::collection::btree_map(strings, inner, 0..6).prop_map(|members| Value::Object(members.into())),
         ]
     })
 }

@@ -76,7 +76,7 @@ pub(crate) fn signed(metadata: &Metadata, signers: &[&Signer]) -> Envelope {
         let method = signer.key.method();
         Signature { key_id: signer.key.key_id(), method, sig: signer.sign(method, &message) }
     });
-    Envelope::new(metadata.clone(), signatures.collect())
+    Envelope::unsigned(metadata.clone()).with_signatures(signatures.collect())
 }
 
 fn spki(pair: &Pair) -> Vec<u8> {
