@@ -26,6 +26,10 @@ use crate::caller::{Connection, Principal};
 /// Without descriptors, accepting fails at once and again: time for some to be given back.
 const AFTER_ERROR: Duration = Duration::from_millis(100);
 
+/// Metadata can be large, and the caller is on this machine: a document is not to wait for leave after every 64 KiB.
+const WINDOW_BYTES: u32 = 4 << 20;
+const FRAME_BYTES: u32 = 1 << 20;
+
 /// How many connections are open: the daemon ends when it is idle for long.
 #[derive(Debug, Clone)]
 pub struct Activity(Arc<watch::Sender<usize>>);
@@ -106,6 +110,9 @@ impl Socket {
             drop(name);
         };
         Ok(Server::builder()
+            .initial_stream_window_size(WINDOW_BYTES)
+            .initial_connection_window_size(WINDOW_BYTES)
+            .max_frame_size(FRAME_BYTES)
             .add_routes(routes)
             .serve_with_incoming_shutdown(incoming(listener, activity), stop)
             .await?)

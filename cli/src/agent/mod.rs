@@ -76,13 +76,15 @@ pub struct Client {
     prompt: Prompt,
     environment: Arc<Environment>,
     link: Option<Link>,
+    /// The keys, as they were listed last.
+    listed: Vec<v1::Key>,
 }
 
 impl Client {
     /// A client that connects at first use.
     #[must_use]
     pub const fn new(address: Address, trust_dir: PathBuf, prompt: Prompt, environment: Arc<Environment>) -> Self {
-        Self { address, trust_dir, prompt, environment, link: None }
+        Self { address, trust_dir, prompt, environment, link: None, listed: Vec::new() }
     }
 
     /// A client that finds no agent.
@@ -114,7 +116,20 @@ impl Client {
         let request = v1::ListKeysRequest { trust_dir: self.trust_dir()? };
         let listed = answered(keys_client(&self.channel().await?).list(request)).await?;
         warn_of(&listed.warnings);
+        self.listed.clone_from(&listed.keys);
         Ok(listed.keys)
+    }
+
+    /// Unlocks the first of these keys (canonical IDs) that is locked, unless one of them is ready. Goes by the last listing: what
+    /// is still locked when it is to sign is asked for then.
+    ///
+    /// # Errors
+    /// [`AgentError`]
+    pub async fn unlock_one_of(&mut self, ids: &[String]) -> Result<(), AgentError> {
+        let Some(locked) = unlock::wanted(&self.listed, ids) else { return Ok(()) };
+        unlock::unlock(&self.channel().await?, &self.prompt, &self.trust_dir()?, &locked).await?;
+        unlock::note(&mut self.listed, &locked);
+        Ok(())
     }
 
     /// Makes a key; asks the new passphrase of a file, or the PIN of a locked token.

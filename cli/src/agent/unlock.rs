@@ -34,6 +34,35 @@ impl Locked {
     }
 }
 
+/// Which key is to be unlocked so that one of `ids` can sign: none if one is ready, or none is there. A key's first place
+/// counts, as for the agent; whether another may stand in for an absent one is the agent's to say.
+#[must_use]
+pub fn wanted(keys: &[v1::Key], ids: &[String]) -> Option<Locked> {
+    let listed = ids.iter().filter_map(|id| keys.iter().find(|key| key.key_id == *id));
+    let places: Vec<_> = listed.filter_map(|key| Some((key, key.places.first()?))).collect();
+    if places.iter().any(|(_, place)| place.state() == v1::PlaceState::Ready) {
+        return None;
+    }
+    let (key, place) = places.into_iter().find(|(_, place)| place.state() == v1::PlaceState::Locked)?;
+    Some(Locked {
+        key_id: key.key_id.clone(),
+        role: key.role.clone(),
+        place: place.uri.clone(),
+        token: (!place.token.is_empty()).then(|| place.token.clone()),
+    })
+}
+
+/// Notes in a listing what was unlocked: one key file, or a whole token.
+pub fn note(keys: &mut [v1::Key], unlocked: &Locked) {
+    let is_open = |place: &v1::Place| match &unlocked.token {
+        Some(token) => place.token == *token,
+        None => place.uri == unlocked.place,
+    };
+    for place in keys.iter_mut().flat_map(|key| &mut key.places).filter(|place| is_open(place)) {
+        place.set_state(v1::PlaceState::Ready);
+    }
+}
+
 /// Whether a wrong PIN may block a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LastTry {
@@ -190,7 +219,7 @@ mod tests {
 
     use signet_proto::{Reason, v1};
 
-    use super::{LastTry, Locked, judged, named};
+    use super::{LastTry, Locked, judged, named, note, wanted};
     use crate::agent::AgentError;
 
     fn token(tries: v1::TriesLeft) -> v1::Token {
@@ -243,5 +272,39 @@ mod tests {
         assert_eq!(Locked::of(&refused(Reason::KeyLocked, "")).unwrap().token, None);
         assert_eq!(Locked::of(&refused(Reason::KeyLocked, "t")).unwrap().token.as_deref(), Some("t"));
         assert_eq!(Locked::of(&refused(Reason::Busy, "t")), None);
+    }
+
+    fn key(id: &str, places: &[(&str, &str, v1::PlaceState)]) -> v1::Key {
+        let place = |(uri, token, state): &(&str, &str, v1::PlaceState)| v1::Place {
+            uri: (*uri).to_owned(),
+            token: (*token).to_owned(),
+            state: (*state).into(),
+            ..v1::Place::default()
+        };
+        v1::Key { key_id: id.to_owned(), places: places.iter().map(place).collect(), ..v1::Key::default() }
+    }
+
+    #[test]
+    fn the_key_that_will_sign_is_unlocked_before() {
+        use v1::PlaceState::{Absent, Locked, Ready};
+        let file = |state| ("file:/a", "", state);
+        let token = |state| ("pkcs11:a", "release", state);
+        for (name, keys, unlocked) in [
+            ("a locked file", vec![key("1", &[file(Locked)])], Some("1")),
+            ("a locked token before its file", vec![key("1", &[token(Locked), file(Ready)])], Some("1")),
+            ("an absent token", vec![key("1", &[token(Absent), file(Locked)])], None),
+            ("one of two is ready", vec![key("1", &[file(Locked)]), key("2", &[token(Ready)])], None),
+            ("the first of two", vec![key("2", &[file(Locked)]), key("1", &[file(Locked)])], Some("1")),
+            ("another's key", vec![key("3", &[file(Locked)])], None),
+        ] {
+            let ids = ["1".to_owned(), "2".to_owned()];
+            let found = wanted(&keys, &ids);
+            assert_eq!(found.as_ref().map(|locked| locked.key_id.as_str()), unlocked, "{name}");
+            if let Some(found) = found {
+                let mut keys = keys;
+                note(&mut keys, &found);
+                assert_eq!(wanted(&keys, &ids), None, "{name}");
+            }
+        }
     }
 }

@@ -84,7 +84,7 @@ fn witness(draft: &mut Draft, role: Role) -> Result<(), String> {
     if !draft.targets.contains_key(&role) {
         let unknown = || invalid_role(&role, "this role is not known");
         let (keys, listed) = draft.signers(&role).ok_or_else(unknown)?;
-        if canonical_ids(&keys, &listed).len() < usize::try_from(listed.threshold).unwrap_or(usize::MAX) {
+        if canonical_ids(keys, &listed).len() < usize::try_from(listed.threshold).unwrap_or(usize::MAX) {
             let why = "role does not specify enough valid signing keys to meet its required threshold";
             return Err(invalid_role(&role, why));
         }
@@ -96,14 +96,14 @@ fn witness(draft: &mut Draft, role: Role) -> Result<(), String> {
 }
 
 /// Who signs a role that must be listed already.
-fn existing(draft: &Draft, role: &Role) -> Result<(BTreeMap<KeyId, PublicKey>, RoleKeys), String> {
+fn existing<'a>(draft: &'a Draft, role: &Role) -> Result<(&'a BTreeMap<KeyId, PublicKey>, RoleKeys), String> {
     if !role.holds_targets() {
         return Err(invalid_role(role, "cannot add targets to this role"));
     }
     draft.signers(role).ok_or_else(|| invalid_role(role, "delegation does not exist"))
 }
 
-fn must_sign(keyring: &Keyring, (keys, role): &(BTreeMap<KeyId, PublicKey>, RoleKeys)) -> Result<(), String> {
+fn must_sign(keyring: &Keyring, (keys, role): &(&BTreeMap<KeyId, PublicKey>, RoleKeys)) -> Result<(), String> {
     if keyring.has_one_of(keys, role) {
         return Ok(());
     }
@@ -240,7 +240,7 @@ fn purge(draft: &mut Draft, keyring: &Keyring, start: &str, change: &Change) -> 
     let below = |role: &Role| role.as_str() == start || role.as_str().starts_with(&format!("{start}/"));
     let holders: Vec<Role> = draft.targets.keys().filter(|role| below(role)).cloned().collect();
     for role in holders {
-        let signers = draft.signers(&role);
+        let is_ours = draft.signers(&role).is_some_and(|(keys, listed)| keyring.has_one_of(keys, &listed));
         let Some(holder) = draft.targets.get_mut(&role) else { continue };
         let keys = &holder.delegations.keys;
         let listed = |id: &KeyId| keys.get(id).is_some_and(|key| gone.contains(&key.canonical_id().to_string()));
@@ -248,7 +248,7 @@ fn purge(draft: &mut Draft, keyring: &Keyring, start: &str, change: &Change) -> 
         if candidates.is_empty() {
             continue;
         }
-        if !signers.is_some_and(|(keys, listed)| keyring.has_one_of(&keys, &listed)) {
+        if !is_ours {
             tracing::warn!(
                 "role {role} contains keys being purged but you do not have the necessary keys present to sign it; keys will not be purged from {role} or its immediate children"
             );

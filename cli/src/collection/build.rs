@@ -86,15 +86,14 @@ impl Draft {
     }
 
     /// Who signs a role, as this draft has it.
-    pub(super) fn signers(&self, role: &Role) -> Option<(BTreeMap<KeyId, PublicKey>, RoleKeys)> {
+    pub(super) fn signers(&self, role: &Role) -> Option<(&BTreeMap<KeyId, PublicKey>, RoleKeys)> {
         match role {
             Role::Delegation(_) => {
-                let tree = self.tree();
-                let (keys, listed) = search::listed(&tree, role)?;
-                Some((keys.clone(), listed.role_keys()))
+                let (keys, listed) = search::listed(&self.tree(), role)?;
+                Some((keys, listed.role_keys()))
             }
             Role::Root | Role::Targets | Role::Snapshot | Role::Timestamp => {
-                Some((self.root.keys.clone(), self.root.role_keys(role)?.clone()))
+                Some((&self.root.keys, self.root.role_keys(role)?.clone()))
             }
         }
     }

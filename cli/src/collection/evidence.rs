@@ -1,9 +1,13 @@
 //! Asking the agent for a signature: what the request stands on, and which version is the next free one.
 
 use signet_proto::{Reason, v1};
-use signet_tuf::{Digest, Envelope, Gun, KeyId, Metadata, Method, Role, Signature, Version, notary1, verify};
+use signet_tuf::{Digest, Envelope, Gun, KeyId, Metadata, Method, Role, Signature, Version, verify};
 
-use super::{CollectionError, Document, build::Draft, link::Link};
+use super::{
+    CollectionError, Document,
+    build::{Draft, canonical_ids},
+    link::Link,
+};
 use crate::{
     agent::AgentError,
     context::Context,
@@ -90,19 +94,20 @@ impl Signer<'_> {
         metadata: Metadata,
         shown: &Shown,
     ) -> Result<Document, CollectionError> {
-        let signed = notary1::encode(&metadata);
-        let digest = Digest::of(&signed);
+        let unsigned = Envelope::unsigned(metadata);
+        let digest = unsigned.digest();
         self.dir.remember_signing(digest)?;
         let mut request = v1::SignRequest {
             pouf: v1::Pouf::Notary1.into(),
             gun: self.dir.gun().to_string(),
             role: role.to_string(),
             keys: Vec::new(),
-            signed,
+            signed: unsigned.signed().to_vec(),
             evidence: Some(self.evidence(shown)),
             acknowledged: Vec::new(),
             trust_dir: String::new(),
         };
+        self.unlock_first(draft, role).await?;
         let response = loop {
             let refusal = match self.context.agent.sign(request.clone()).await {
                 Ok(response) => break response,
@@ -118,7 +123,13 @@ impl Signer<'_> {
                 Some(_) | None => return Err(refusal.into()),
             }
         };
-        self.assemble(draft, role, metadata, response)
+        self.assemble(draft, role, unsigned, response)
+    }
+
+    /// Unlocks the key that will sign. The agent would ask for it, but only after it has read metadata that can be large.
+    async fn unlock_first(&mut self, draft: &Draft, role: &Role) -> Result<(), CollectionError> {
+        let Some((keys, listed)) = draft.signers(role) else { return Ok(()) };
+        self.context.agent.unlock_one_of(&canonical_ids(keys, &listed)).await.map_err(Into::into)
     }
 
     fn evidence(&self, shown: &Shown) -> v1::Evidence {
@@ -133,14 +144,14 @@ impl Signer<'_> {
         &self,
         draft: &Draft,
         role: &Role,
-        metadata: Metadata,
+        unsigned: Envelope,
         response: v1::SignResponse,
     ) -> Result<Document, CollectionError> {
         let signatures = response.signatures.iter().map(signature).collect::<Result<Vec<_>, _>>();
         let signatures = signatures.map_err(|why| self.unsigned(role, &why))?;
-        let envelope = Envelope::new(metadata, signatures);
+        let envelope = unsigned.with_signatures(signatures);
         let (keys, listed) = draft.signers(role).ok_or_else(|| self.unsigned(role, "no role lists its keys"))?;
-        verify::signed_by(&keys, &listed, &envelope).map_err(|problem| {
+        verify::signed_by(keys, &listed, &envelope).map_err(|problem| {
             let missing: Vec<_> = response
                 .missing
                 .iter()

@@ -139,7 +139,7 @@ impl Round<'_> {
             Signed::Files(files) if files.is_empty() => {
                 tracing::info!("nothing to publish for {}", self.dir.gun());
                 // changes that change nothing are done
-                self.dir.unstage(&contained(&staged))?;
+                self.dir.unstage(&contained(&staged), &staged)?;
                 self.dir.forget_signings()?;
                 return Ok(End::Done);
             }
@@ -155,7 +155,7 @@ impl Round<'_> {
         match self.post(&outbox).await? {
             Posted::Lost => Ok(End::Lost),
             Posted::Accepted => {
-                self.finish(context, &state, &outbox).await?;
+                self.finish(context, &state, &outbox, &staged).await?;
                 Ok(End::Done)
             }
         }
@@ -231,7 +231,7 @@ impl Round<'_> {
                 return Ok(None);
             }
         }
-        self.finish(context, state, &outbox).await?;
+        self.finish(context, state, &outbox, staged).await?;
         Ok(Some(if self.dir.changes()?.is_empty() { End::Done } else { End::Again }))
     }
 
@@ -271,7 +271,7 @@ impl Round<'_> {
             // a cache of something published elsewhere may name delegations that are not sent
             draft.files.retain(|role, _| !matches!(role, Role::Delegation(_)));
         }
-        let root_key = draft.signers(&Role::Root).is_some_and(|(keys, role)| keyring.has_present(&keys, &role));
+        let root_key = draft.signers(&Role::Root).is_some_and(|(keys, role)| keyring.has_present(keys, &role));
         if !root_key && !trusted.expired.contains(&Role::Root) && draft.dirty.remove(&Role::Root) {
             tracing::warn!("root of {} is nearing expiry, and none of its keys is at hand to renew it", self.dir.gun());
         }
@@ -281,7 +281,7 @@ impl Round<'_> {
             }
         }
         let snapshot_is_ours =
-            draft.signers(&Role::Snapshot).is_some_and(|(keys, role)| keyring.has_one_of(&keys, &role));
+            draft.signers(&Role::Snapshot).is_some_and(|(keys, role)| keyring.has_one_of(keys, &role));
         match snapshot_is_ours {
             true if !draft.dirty.is_empty() => drop(draft.dirty.insert(Role::Snapshot)),
             true => {}
@@ -323,7 +323,9 @@ impl Round<'_> {
                     role: role.to_string(),
                 })?,
             };
-            let shown = Shown { delegating: above(&wires, &role), current: vouched_for(&draft, &role, former) };
+            let delegating =
+                if is_judged_by_parents(&role, &draft, former) { above(&wires, &role) } else { Vec::new() };
+            let shown = Shown { delegating, current: vouched_for(&draft, &role, former) };
             let content = |version| draft.content(&role, version, now);
             let document = match signer.sign(&draft, &role, version, &shown, content).await? {
                 Signing::Done(document) => document,
@@ -378,7 +380,13 @@ impl Round<'_> {
     }
 
     /// The server has it: record it, then unstage what it contains, then drop the outbox.
-    async fn finish(&self, context: &mut Context, state: &State, outbox: &Outbox) -> Result<(), CollectionError> {
+    async fn finish(
+        &self,
+        context: &mut Context,
+        state: &State,
+        outbox: &Outbox,
+        staged: &[Staged],
+    ) -> Result<(), CollectionError> {
         let mut signer = self.signer(context, state);
         let root = outbox.files.iter().find(|(role, _)| *role == Role::Root);
         if let Some((_, wire)) = root
@@ -387,7 +395,7 @@ impl Round<'_> {
             signer.chain.push(wire.clone());
         }
         signer.published().await;
-        self.dir.unstage(&outbox.changes)?;
+        self.dir.unstage(&outbox.changes, staged)?;
         self.dir.clear_outbox()?;
         self.dir.forget_signings()?;
         Ok(())
@@ -411,7 +419,7 @@ impl Round<'_> {
 
 /// Reads one of the posted files back: whatever stands at the URL may say 200, and only the server can serve these bytes.
 pub(super) async fn must_be_served(server: &Server, gun: &Gun, outbox: &Outbox) -> Result<(), CollectionError> {
-    let Some((role, wire)) = outbox.files.first() else { return Ok(()) };
+    let Some((role, wire)) = outbox.files.iter().min_by_key(|(_, wire)| wire.len()) else { return Ok(()) };
     let lost = || CollectionError::Lost { gun: gun.to_string(), server: server.name().to_owned() };
     match server.metadata(gun, role, Edition::Hash(Digest::of(wire)), MAX_METADATA_BYTES).await {
         Ok(there) if there == *wire => Ok(()),
@@ -461,11 +469,20 @@ fn document<'a>(trusted: &'a Trusted, role: &Role) -> Option<&'a Document> {
 /// The published version of a role, if its keys of now vouch for it: a delegation may have got others meanwhile.
 fn vouched_for(draft: &Draft, role: &Role, former: Option<&Document>) -> Vec<u8> {
     let counts = |document: &&Document| match (role, draft.signers(role)) {
-        (Role::Delegation(_), Some((keys, listed))) => verify::signed_by(&keys, &listed, document.envelope()).is_ok(),
+        (Role::Delegation(_), Some((keys, listed))) => verify::signed_by(keys, &listed, document.envelope()).is_ok(),
         (Role::Delegation(_), None) => false,
         (Role::Root | Role::Targets | Role::Snapshot | Role::Timestamp, _) => true,
     };
     former.filter(counts).map(|document| document.wire().to_vec()).unwrap_or_default()
+}
+
+/// Whether the agent wants to see who lists what: for a delegation, and for a snapshot that leaves one out.
+fn is_judged_by_parents(role: &Role, draft: &Draft, former: Option<&Document>) -> bool {
+    let before = former.and_then(Document::snapshot);
+    match role {
+        Role::Snapshot => before.is_some_and(|before| before.meta.keys().any(|file| !draft.files.contains_key(file))),
+        Role::Root | Role::Targets | Role::Timestamp | Role::Delegation(_) => true,
+    }
 }
 
 /// The wire bytes of targets, then of each delegation on the way to the role's parent. With a snapshot goes targets,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde::Deserialize;
 use signet_tuf::{
     Digest, FileMeta, KeyId, PublicKey, Role, RoleKeys, Root, Timestamp, Version,
     verify::{self, VerifyError},
@@ -197,21 +198,21 @@ impl Update<'_> {
     async fn timestamp(&self, root: &Root, before: Option<&Root>) -> Result<Timestamp, CollectionError> {
         let role = Role::Timestamp;
         let signers = top_level(root, before, &role);
-        let cached = self.known(&role, &signers)?;
         let downloaded = self.link.metadata(self.dir.gun(), &role, Edition::Current, MAX_TIMESTAMP_BYTES).await;
-        let document = match (downloaded, cached) {
-            (Ok(wire), cached) => {
+        let document = match downloaded {
+            Ok(wire) => {
                 let document = self.verified(&role, wire, &signers)?;
-                self.not_older(&role, &document, cached.as_ref())?;
+                self.not_older(&role, &document, &signers)?;
                 document
             }
-            (Err(error), Some(cached)) if error.is_outage() && self.purpose == Purpose::Read => {
+            Err(error) if error.is_outage() && self.purpose == Purpose::Read => {
+                let Some(cached) = self.known(&role, &signers)? else { return Err(error.into()) };
                 tracing::warn!(
                     "Error while downloading remote metadata, using cached timestamp - this might not be the latest version available remotely"
                 );
                 self.verified(&role, cached.wire().to_vec(), &signers)?
             }
-            (Err(error), _) => return Err(error.into()),
+            Err(error) => return Err(error.into()),
         };
         // the server signs timestamps: an expired one is nobody's to renew but its own
         self.must_be_current(&role, &document)?;
@@ -274,7 +275,7 @@ impl Update<'_> {
         let document = self.bytes_of(role, named).await?;
         let document = self.parse(role, document)?;
         verify::structure(role, document.envelope().metadata()).map_err(|e| self.invalid(role, e.into()))?;
-        self.not_older(role, &document, self.known(role, &signers)?.as_ref())?;
+        self.not_older(role, &document, &signers)?;
         if let Err(problem) = verify::signed_by(&keys, &listed, document.envelope()) {
             tracing::warn!("Error getting {role}: {problem}");
             trusted.invalid.insert(role.clone(), document);
@@ -297,10 +298,9 @@ impl Update<'_> {
 
     /// A file whose digest is known: from the cache if that is it, else from the server.
     async fn file(&self, role: &Role, named: &FileMeta, signers: &Signers<'_>) -> Result<Document, CollectionError> {
-        let cached = self.known(role, signers)?;
         let wire = self.bytes_of(role, named).await?;
         let document = self.verified(role, wire, signers)?;
-        self.not_older(role, &document, cached.as_ref())?;
+        self.not_older(role, &document, signers)?;
         self.cache(role, &document)?;
         Ok(document)
     }
@@ -348,8 +348,13 @@ impl Update<'_> {
         }))
     }
 
-    fn not_older(&self, role: &Role, found: &Document, known: Option<&Document>) -> Result<(), CollectionError> {
-        match known.map(Document::version) {
+    /// The cached version is verified only if it claims to be the newer one: metadata can be large.
+    fn not_older(&self, role: &Role, found: &Document, signers: &Signers<'_>) -> Result<(), CollectionError> {
+        let claimed = self.dir.cached(role)?.and_then(|wire| claimed_version(&wire));
+        if claimed.is_none_or(|claimed| claimed <= found.version().get()) {
+            return Ok(());
+        }
+        match self.known(role, signers)?.as_ref().map(Document::version) {
             Some(known) if found.version() < known => {
                 Err(self.invalid(role, RoleProblem::Rollback { found: found.version(), known }))
             }
@@ -428,6 +433,19 @@ fn top_level<'a>(root: &'a Root, before: Option<&'a Root>, role: &Role) -> Signe
     let none = || RoleKeys { key_ids: Vec::new(), threshold: 0 };
     let listed = |root: &Root| root.role_keys(role).cloned().unwrap_or_else(none);
     Signers { keys: &root.keys, role: listed(root), former: before.map(|root| (&root.keys, listed(root))) }
+}
+
+/// The version that a metadata file names, whoever made it.
+fn claimed_version(wire: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct File {
+        signed: Signed,
+    }
+    #[derive(Deserialize)]
+    struct Signed {
+        version: u64,
+    }
+    serde_json::from_slice::<File>(wire).ok().map(|file| file.signed.version)
 }
 
 fn wrong(role: &Role) -> RoleProblem {

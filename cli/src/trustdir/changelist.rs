@@ -1,14 +1,29 @@
 //! Staged changes: one file each, byte for byte as Notary writes and reads them.
 
-use std::{fs, io, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read},
+    num::NonZero,
+    os::fd::OwnedFd,
+    path::PathBuf,
+    thread,
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use rustix::{
+    fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat},
+    io::Errno,
+};
 use serde::Deserialize;
 use signet_tuf::{Digest, Target, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{GunDir, TrustDirError, disk, read_if_there, remove_if_there, unreadable};
+use super::{GunDir, TrustDirError, disk, unreadable, unwritable};
+
+/// A thread of its own would cost more than reading so few files.
+const SMALL_SHARE: usize = 256;
 
 /// What is to be done. The words are Notary's; scope and kind are judged when the change is applied.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -38,6 +53,7 @@ pub struct Staged {
     pub digest: Digest,
     /// The change.
     pub change: Change,
+    stamp: Stamp,
 }
 
 impl Change {
@@ -110,30 +126,20 @@ impl GunDir {
     /// # Errors
     /// [`TrustDirError::CorruptChange`] names a file that is no change; [`TrustDirError::Unreadable`].
     pub fn changes(&self) -> Result<Vec<Staged>, TrustDirError> {
-        let folder = self.changelist();
-        let entries = match fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(unreadable(&folder, error)),
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(|e| unreadable(&folder, e))?;
-            if !entry.file_type().map_err(|e| unreadable(&entry.path(), e))?.is_dir() {
-                names.push(entry.file_name().to_string_lossy().into_owned());
+        let Some(folder) = Folder::open(self.changelist())? else { return Ok(Vec::new()) };
+        let names = folder.names()?;
+        // a release may stage ten thousand targets
+        let workers = thread::available_parallelism().map_or(1, NonZero::get);
+        let share = names.len().div_ceil(workers).max(SMALL_SHARE);
+        thread::scope(|scope| {
+            let readers: Vec<_> = names.chunks(share).map(|names| scope.spawn(|| folder.read_all(names))).collect();
+            let mut staged = Vec::with_capacity(names.len());
+            for reader in readers {
+                let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                staged.append(&mut read?);
             }
-        }
-        names.sort_unstable();
-        let mut staged = Vec::new();
-        for name in names {
-            let path = folder.join(&name);
-            // one that is gone meanwhile was unstaged by somebody else
-            let Some(bytes) = read_if_there(&path)? else { continue };
-            let change = serde_json::from_slice(&bytes)
-                .map_err(|e| TrustDirError::CorruptChange { path, problem: e.to_string() })?;
-            staged.push(Staged { name, digest: Digest::of(&bytes), change });
-        }
-        Ok(staged)
+            Ok(staged)
+        })
     }
 
     /// Stages changes, in this order.
@@ -149,23 +155,113 @@ impl GunDir {
         Ok(())
     }
 
-    /// Removes staged changes that are published, each only if it is still what was published.
+    /// Removes staged changes that are published, each only if it is still what was published. `staged` are changes as they
+    /// were read; whatever is not touched since is not read again.
     ///
     /// # Errors
     /// [`TrustDirError::Unreadable`], [`TrustDirError::Unwritable`].
-    pub fn unstage(&self, changes: &[(String, Digest)]) -> Result<(), TrustDirError> {
-        for (name, digest) in changes {
-            let path = self.changelist().join(name);
-            if read_if_there(&path)?.is_some_and(|bytes| Digest::of(&bytes) == *digest) {
-                remove_if_there(&path)?;
+    pub fn unstage(&self, published: &[(String, Digest)], staged: &[Staged]) -> Result<(), TrustDirError> {
+        let Some(folder) = Folder::open(self.changelist())? else { return Ok(()) };
+        let known: BTreeMap<_, _> = staged.iter().map(|change| (change.name.as_str(), change)).collect();
+        for (name, digest) in published {
+            let read = known.get(name.as_str()).filter(|staged| staged.digest == *digest);
+            let untouched = read.is_some_and(|staged| folder.stamp(name) == Some(staged.stamp));
+            if untouched || folder.read(name)?.is_some_and(|(bytes, _)| Digest::of(&bytes) == *digest) {
+                folder.remove(name)?;
             }
         }
         Ok(())
     }
 }
 
+/// The folder of the changes, held open: a path is walked once, not for every file.
+struct Folder {
+    path: PathBuf,
+    descriptor: OwnedFd,
+}
+
+impl Folder {
+    fn open(path: PathBuf) -> Result<Option<Self>, TrustDirError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match rustix::fs::open(&path, flags, Mode::empty()) {
+            Ok(descriptor) => Ok(Some(Self { path, descriptor })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(unreadable(&path, errno.into())),
+        }
+    }
+
+    /// The names of its files, sorted.
+    fn names(&self) -> Result<Vec<String>, TrustDirError> {
+        let failed = |errno: Errno| unreadable(&self.path, errno.into());
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&self.descriptor).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if entry.file_type() != FileType::Directory && name != "." && name != ".." {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn read_all(&self, names: &[String]) -> Result<Vec<Staged>, TrustDirError> {
+        let mut staged = Vec::with_capacity(names.len());
+        for name in names {
+            // one that is gone meanwhile was unstaged by somebody else
+            let Some((bytes, stamp)) = self.read(name)? else { continue };
+            let change = serde_json::from_slice(&bytes)
+                .map_err(|e| TrustDirError::CorruptChange { path: self.path.join(name), problem: e.to_string() })?;
+            staged.push(Staged { name: name.clone(), digest: Digest::of(&bytes), change, stamp });
+        }
+        Ok(staged)
+    }
+
+    /// The bytes of a file; none if it is not there.
+    fn read(&self, name: &str) -> Result<Option<(Vec<u8>, Stamp)>, TrustDirError> {
+        let failed = |error: io::Error| unreadable(&self.path.join(name), error);
+        let opened = rustix::fs::openat(&self.descriptor, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        let file = match opened {
+            Ok(file) => File::from(file),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) => return Err(failed(errno.into())),
+        };
+        let stat = rustix::fs::fstat(&file).map_err(|errno| failed(errno.into()))?;
+        let mut bytes = Vec::with_capacity(usize::try_from(stat.st_size).unwrap_or(0).saturating_add(1));
+        (&file).read_to_end(&mut bytes).map_err(failed)?;
+        Ok(Some((bytes, Stamp::of(&stat))))
+    }
+
+    fn stamp(&self, name: &str) -> Option<Stamp> {
+        rustix::fs::statat(&self.descriptor, name, AtFlags::empty()).ok().map(|stat| Stamp::of(&stat))
+    }
+
+    fn remove(&self, name: &str) -> Result<(), TrustDirError> {
+        match rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(unwritable(&self.path.join(name), errno.into())),
+        }
+    }
+}
+
+/// Changes whenever the file does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    bytes: i64,
+    changed: (i64, u64),
+}
+
+impl Stamp {
+    fn of(stat: &Stat) -> Self {
+        Self { inode: stat.st_ino, bytes: stat.st_size, changed: (stat.st_ctime, stat.st_ctime_nsec) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use signet_tuf::Hashes;
     use time::macros::datetime;
 
@@ -219,6 +315,19 @@ mod tests {
     }
 
     #[test]
+    fn many_changes_keep_their_order() {
+        let trust_dir = tempfile::tempdir().unwrap();
+        let dir = dir(&trust_dir);
+        let paths: Vec<String> = (0..3 * SMALL_SHARE).map(|number| number.to_string()).collect();
+        dir.stage(&paths.iter().map(|path| Change::remove_target("targets", path)).collect::<Vec<_>>(), NOW).unwrap();
+        let staged = dir.changes().unwrap();
+        assert_eq!(staged.iter().map(|s| s.change.path.clone()).collect::<Vec<_>>(), paths);
+        let all: Vec<_> = staged.iter().map(|s| (s.name.clone(), s.digest)).collect();
+        dir.unstage(&all, &staged).unwrap();
+        assert_eq!(dir.changes().unwrap(), []);
+    }
+
+    #[test]
     fn a_corrupt_change_is_named() {
         let trust_dir = tempfile::tempdir().unwrap();
         let dir = dir(&trust_dir);
@@ -239,8 +348,8 @@ mod tests {
         let staged = dir.changes().unwrap();
         let published: Vec<_> = staged[..2].iter().map(|s| (s.name.clone(), s.digest)).collect();
         fs::write(dir.changelist().join(&staged[1].name), Change::remove_target("targets", "new").to_file()).unwrap();
-        dir.unstage(&published).unwrap();
-        dir.unstage(&published).unwrap();
+        dir.unstage(&published, &staged).unwrap();
+        dir.unstage(&published, &[]).unwrap();
         let left: Vec<_> = dir.changes().unwrap().into_iter().map(|s| s.change.path).collect();
         assert_eq!(left, ["new", "c"]);
     }

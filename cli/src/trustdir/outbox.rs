@@ -345,10 +345,10 @@ mod tests {
         };
         go_on(Step::Posted)?;
         if last == Step::HalfUnstaged {
-            dir.unstage(&outbox.changes[..1]).unwrap();
+            dir.unstage(&outbox.changes[..1], &staged).unwrap();
             return None;
         }
-        dir.unstage(&outbox.changes).unwrap();
+        dir.unstage(&outbox.changes, &staged).unwrap();
         go_on(Step::Unstaged)?;
         dir.clear_outbox().unwrap();
         go_on(Step::Cleared)
