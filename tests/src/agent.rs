@@ -4,9 +4,11 @@ use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal};
 
 use crate::{Background, Call, wait_until};
 
@@ -51,6 +53,23 @@ impl Agent {
             bail!("signet-agent ended with {status}:\n{}", self.log());
         }
         Ok(())
+    }
+
+    /// The most memory that it has had at once.
+    #[must_use]
+    pub fn peak_bytes(&self) -> u64 {
+        self.process.peak_bytes()
+    }
+
+    /// Sends a signal, and waits for the end.
+    pub fn end_by(&mut self, signal: Signal) -> Result<ExitStatus> {
+        rustix::process::kill_process(Pid::from_raw(i32::try_from(self.pid())?).context("a process")?, signal)?;
+        let mut ended = None;
+        wait_until("the end of signet-agent after a signal", STOP, || {
+            ended = self.process.exited();
+            ended.is_some()
+        })?;
+        ended.context("signet-agent has no status")
     }
 
     /// The process ID.

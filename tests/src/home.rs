@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::{Signal, kill_process};
 use tempfile::TempDir;
@@ -18,13 +18,20 @@ use crate::{Agent, Call, binary};
 pub struct Home {
     directory: TempDir,
     env: BTreeMap<OsString, OsString>,
+    owner: Option<Owner>,
+}
+
+/// Another user than the one who runs the story, with copies of the programs.
+struct Owner {
+    uid: u32,
+    programs: PathBuf,
 }
 
 impl Home {
     /// An empty home with all XDG directories inside it.
     pub fn new() -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("signet-home-").tempdir()?;
-        let mut this = Self { directory, env: BTreeMap::new() };
+        let mut this = Self { directory, env: BTreeMap::new(), owner: None };
         let path = this.path().to_owned();
         for (name, place) in [
             ("XDG_CONFIG_HOME", ".config"),
@@ -78,20 +85,50 @@ impl Home {
         self.write(".config/signet/agent.toml", text)
     }
 
+    /// Gives the home with all that is in it to another user: whatever is called in it from now on is called by that user.
+    pub fn give_to(&mut self, uid: u32) -> Result<()> {
+        if !rustix::process::geteuid().is_root() {
+            bail!("this story plays two users: run it as root");
+        }
+        let programs = self.path().join("programs");
+        fs::create_dir(&programs)?;
+        for name in ["signet", "signet-agent"] {
+            fs::copy(binary(name)?, programs.join(name))?;
+        }
+        self.set("PATH", format!("{}:/usr/bin:/bin", programs.display()));
+        give(self.path(), uid)?;
+        self.owner = Some(Owner { uid, programs });
+        Ok(())
+    }
+
+    /// The path of `signet` or `signet-agent` for whoever lives here.
+    pub fn program(&self, name: &str) -> Result<PathBuf> {
+        self.owner.as_ref().map_or_else(|| binary(name), |owner| Ok(owner.programs.join(name)))
+    }
+
     /// Any program, in this home.
     #[must_use]
     pub fn call(&self, program: impl AsRef<OsStr>) -> Call {
-        Call::new(program, self.path()).envs(&self.env)
+        let call = Call::new(program, self.path()).envs(&self.env);
+        match &self.owner {
+            Some(owner) => call.by(owner.uid),
+            None => call,
+        }
     }
 
     /// `signet`, with no flags but those given.
     pub fn signet<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Result<Call> {
-        Ok(self.call(binary("signet")?).args(args))
+        Ok(self.call(self.program("signet")?).args(args))
     }
 
     /// Starts `signet-agent` and waits until it listens.
     pub fn start_agent(&self) -> Result<Agent> {
-        Agent::start(self.call(binary("signet-agent")?), self.runtime(), self.path().join("agent.log"))
+        self.start_agent_as(self.call(self.program("signet-agent")?))
+    }
+
+    /// Starts an agent by that call and waits until it listens.
+    pub fn start_agent_as(&self, call: Call) -> Result<Agent> {
+        Agent::start(call, self.runtime(), self.path().join("agent.log"))
     }
 
     /// The sockets in the runtime directory, whether or not somebody listens.
@@ -106,7 +143,9 @@ impl Home {
         self.path().join(".local/state/signet")
     }
 
-    fn runtime(&self) -> PathBuf {
+    /// The directory of the agent's socket.
+    #[must_use]
+    pub fn runtime(&self) -> PathBuf {
         self.path().join("run/signet")
     }
 }
@@ -121,4 +160,14 @@ impl Drop for Home {
             }
         }
     }
+}
+
+fn give(path: &Path, uid: u32) -> Result<()> {
+    std::os::unix::fs::lchown(path, Some(uid), Some(uid))?;
+    if fs::symlink_metadata(path)?.is_dir() {
+        for entry in fs::read_dir(path)? {
+            give(&entry?.path(), uid)?;
+        }
+    }
+    Ok(())
 }

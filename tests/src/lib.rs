@@ -5,9 +5,12 @@
 
 mod agent;
 mod authority;
+mod bad_server;
 mod binaries;
 mod home;
+mod mounts;
 mod notary_server;
+mod other_agent;
 mod p11kit;
 mod process;
 mod record;
@@ -19,9 +22,12 @@ mod wire;
 
 pub use agent::Agent;
 pub use authority::{Authority, Identity, Validity};
+pub use bad_server::{Answer, BadServer};
 pub use binaries::binary;
 pub use home::Home;
+pub use mounts::{Mount, Mounts};
 pub use notary_server::NotaryServer;
+pub use other_agent::OtherAgent;
 pub use p11kit::{CLIENT_MODULE, P11KitServer};
 pub use process::{Background, Call, Finished};
 pub use record::Event;

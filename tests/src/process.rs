@@ -27,6 +27,7 @@ pub struct Call {
     directory: PathBuf,
     input: Vec<u8>,
     limit: Duration,
+    user: Option<u32>,
 }
 
 impl Call {
@@ -39,6 +40,7 @@ impl Call {
             directory: directory.to_owned(),
             input: Vec::new(),
             limit: LIMIT,
+            user: None,
         }
     }
 
@@ -91,6 +93,22 @@ impl Call {
         self
     }
 
+    /// Made by another user; only root can do that.
+    #[must_use]
+    pub fn by(mut self, uid: u32) -> Self {
+        self.user = Some(uid);
+        self
+    }
+
+    /// The same call, made by `program` with `args` before it.
+    #[must_use]
+    pub fn through(&self, program: &str, args: &[&str]) -> Self {
+        let mut call = self.clone();
+        let inner = std::mem::replace(&mut call.program, program.into());
+        call.args.splice(0..0, args.iter().map(OsString::from).chain([inner]));
+        call
+    }
+
     /// Runs to the end; a non-zero status is an answer, not an error.
     pub fn finish(&self) -> Result<Finished> {
         let mut child = self
@@ -112,10 +130,13 @@ impl Call {
             }
         }
         // A daemon that kept the pipe open would be seen here: `x=$(command)` waits for exactly this.
+        let mut peak_bytes = 0;
         let over = wait_until(&format!("the end of {self}"), self.limit, || {
+            peak_bytes = peak_bytes.max(child.peak_bytes());
             stdout.at_end() && stderr.at_end() && child.exited().is_some()
         });
-        let finished = |code| Finished { call: self.to_string(), code, stdout: stdout.text(), stderr: stderr.text() };
+        let finished =
+            |code| Finished { call: self.to_string(), code, stdout: stdout.text(), stderr: stderr.text(), peak_bytes };
         if let Err(error) = over {
             let running = if child.exited().is_some() { "ended, but its output is still held open" } else { "running" };
             child.kill();
@@ -179,6 +200,9 @@ impl Call {
     pub(crate) fn command(&self) -> Command {
         // prctl(2) PR_SET_PDEATHSIG: even a story that is killed takes its processes with it.
         let mut command = Command::new("/usr/bin/setpriv");
+        if let Some(user) = self.user {
+            command.args([format!("--reuid={user}"), format!("--regid={user}"), "--clear-groups".to_owned()]);
+        }
         command
             .args(["--pdeathsig", "KILL", "--"])
             .arg(&self.program)
@@ -207,6 +231,8 @@ pub struct Finished {
     pub stdout: String,
     /// Standard error.
     pub stderr: String,
+    /// The most memory it had at once, as far as that was seen.
+    pub peak_bytes: u64,
 }
 
 impl Finished {
@@ -233,7 +259,7 @@ impl Finished {
 
 impl fmt::Display for Finished {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { call, code, stdout, stderr } = self;
+        let Self { call, code, stdout, stderr, .. } = self;
         write!(f, "$ {call}\n[status {code:?}]\n[stdout]\n{stdout}\n[stderr]\n{stderr}")
     }
 }
@@ -253,6 +279,16 @@ impl Background {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The most memory that the process has had at once.
+    #[must_use]
+    pub fn peak_bytes(&self) -> u64 {
+        // proc_pid_status(5): VmHWM in kB; a process that has ended has none.
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        kilobytes.unwrap_or_default().saturating_mul(1024)
     }
 
     /// The status, once the process has ended.

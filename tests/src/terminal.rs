@@ -61,6 +61,12 @@ impl Terminal {
         })
         .with_context(|| self.screen.text())?;
         let status = self.process.exited().ok_or_else(|| anyhow!("{} has no status", self.call))?;
-        Ok(Finished { call: self.call, code: status.code(), stdout: self.screen.text(), stderr: String::new() })
+        Ok(Finished {
+            call: self.call,
+            code: status.code(),
+            stdout: self.screen.text(),
+            stderr: String::new(),
+            peak_bytes: 0,
+        })
     }
 }
