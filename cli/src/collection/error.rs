@@ -31,10 +31,12 @@ pub enum CollectionError {
     /// Metadata that cannot be trusted.
     #[error("the {role} metadata of {gun} is not valid: {problem}")]
     Invalid {
+        /// Host and port of the server that has it.
+        server: Box<str>,
         /// The collection.
-        gun: String,
+        gun: Box<str>,
         /// The role.
-        role: String,
+        role: Box<str>,
         /// What is wrong with it.
         problem: RoleProblem,
     },
@@ -167,11 +169,11 @@ impl CollectionError {
             Self::Agent(error) => error.remedy(),
             Self::InitFailed { source, .. } => source.remedy(),
             Self::Offline { .. } => Some("check the server given with -s; what is staged stays staged".into()),
-            Self::Invalid { problem: RoleProblem::Expired { .. }, role, .. } if role == "root" => {
-                Some("the owner of its root key must publish".into())
+            Self::Invalid { problem: RoleProblem::Expired { .. }, role, server, .. } => {
+                Some(format!("check this machine's clock; if it is right, {}", renewal(role, server)))
             }
-            Self::Invalid { problem: RoleProblem::Expired { .. }, .. } => {
-                Some("the owner of its key must publish".into())
+            Self::Invalid { server, .. } => {
+                Some(format!("{server} has it so: check -s, or tell its operator; nothing was changed here"))
             }
             Self::Untrusted { copy, .. } => Some(format!(
                 "if the collection was deleted and made anew on purpose, remove the old copy: {}",
@@ -191,7 +193,16 @@ impl CollectionError {
             ),
             Self::NotAcknowledged { .. } => Some("--new-collection says yes in a script".into()),
             Self::Unsigned { .. } => Some("`key list` shows the keys that are at hand".into()),
-            Self::Prompt(_) | Self::Invalid { .. } | Self::NoVersionLeft { .. } => None,
+            Self::Prompt(_) | Self::NoVersionLeft { .. } => None,
         }
+    }
+}
+
+/// Who can renew expired metadata, and how.
+fn renewal(role: &str, server: &str) -> String {
+    match role {
+        "root" => "the owner of its root key must publish".to_owned(),
+        "timestamp" => format!("{server} no longer signs it: tell its operator"),
+        _ => "the owner of its key must publish".to_owned(),
     }
 }

@@ -47,6 +47,15 @@ impl Link {
         Self::Offline { server, cause }
     }
 
+    /// Host and port.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Online(server) => server.name(),
+            Self::Offline { server, .. } => server,
+        }
+    }
+
     /// The server, which writing needs.
     ///
     /// # Errors

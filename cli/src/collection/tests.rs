@@ -213,7 +213,7 @@ fn serve(shelf: Arc<Mutex<BTreeMap<String, Vec<u8>>>>) -> String {
 
 fn problem(result: Result<Trusted, CollectionError>) -> (String, RoleProblem) {
     match result {
-        Err(CollectionError::Invalid { role, problem, .. }) => (role, problem),
+        Err(CollectionError::Invalid { role, problem, .. }) => (role.into(), problem),
         other => panic!("{other:?}"),
     }
 }

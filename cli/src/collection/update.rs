@@ -339,13 +339,27 @@ impl Update<'_> {
 
     /// The cached document of a role, if its signers of now or of before vouch for it.
     fn known(&self, role: &Role, signers: &Signers<'_>) -> Result<Option<Document>, TrustDirError> {
-        let cached = self.dir.cached(role)?.and_then(|wire| Document::parse(role, wire).ok());
-        Ok(cached.filter(|document| {
-            let envelope = document.envelope();
-            let former = signers.former.as_ref();
-            verify::signed_by(signers.keys, &signers.role, envelope).is_ok()
-                || former.is_some_and(|(keys, role)| verify::signed_by(keys, role, envelope).is_ok())
-        }))
+        let Some(wire) = self.dir.cached(role)? else { return Ok(None) };
+        let path = self.dir.metadata_path(role);
+        let document = match Document::parse(role, wire) {
+            Ok(document) => document,
+            Err(problem) => {
+                tracing::warn!("the cached {role} metadata {} is damaged and not used: {problem}", path.display());
+                return Ok(None);
+            }
+        };
+        let envelope = document.envelope();
+        let former = signers.former.as_ref();
+        let vouched = verify::signed_by(signers.keys, &signers.role, envelope).is_ok()
+            || former.is_some_and(|(keys, role)| verify::signed_by(keys, role, envelope).is_ok());
+        // signed by none of the keys of now: they were changed since, which is no damage
+        if !vouched && envelope.signatures().iter().any(|signature| signers.role.key_ids.contains(&signature.key_id)) {
+            tracing::warn!(
+                "the cached {role} metadata {} is damaged and not used: its signature is not valid",
+                path.display()
+            );
+        }
+        Ok(vouched.then_some(document))
     }
 
     /// The cached version is verified only if it claims to be the newer one: metadata can be large.
@@ -403,7 +417,8 @@ impl Update<'_> {
     }
 
     fn invalid(&self, role: &Role, problem: RoleProblem) -> CollectionError {
-        CollectionError::Invalid { gun: self.dir.gun().to_string(), role: role.to_string(), problem }
+        let (server, gun) = (self.link.name().into(), self.dir.gun().as_str().into());
+        CollectionError::Invalid { server, gun, role: role.as_str().into(), problem }
     }
 }
 

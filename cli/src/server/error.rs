@@ -188,11 +188,17 @@ impl ServerError {
                 Some(format!("{server} wants authentication, which this version of signet does not do yet"))
             }
             Self::Conflict { .. } => Some("publish again".into()),
-            Self::Setup { .. }
-            | Self::Rejected { .. }
-            | Self::Status { .. }
-            | Self::TooLarge { .. }
-            | Self::Answer { .. } => None,
+            Self::Rejected { server, .. } => {
+                Some(format!("these are the words of {server}; what is staged stays staged"))
+            }
+            Self::Status { server, status: 500..=599, .. } => {
+                Some(format!("{server} fails, or a proxy before it: try again later, or tell its operator"))
+            }
+            Self::Status { server, .. } => Some(format!("{server} answers as no notary-server does: check -s")),
+            Self::TooLarge { .. } | Self::Answer { .. } => {
+                Some("check that the server given with -s is a notary-server".into())
+            }
+            Self::Setup { .. } => None,
         }
     }
 
