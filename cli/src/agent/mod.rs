@@ -4,6 +4,7 @@
 
 pub mod error;
 mod holder;
+pub mod skew;
 pub mod socket;
 pub mod start;
 pub mod unlock;
@@ -231,7 +232,12 @@ impl Client {
     /// # Errors
     /// [`AgentError`]
     pub async fn link(&mut self) -> Result<Link, AgentError> {
-        self.linked(IfAbsent::Start).await
+        if let Some(link) = &self.link {
+            return Ok(link.clone());
+        }
+        let link = self.linked(IfAbsent::Start).await?;
+        skew::tell(&link.channel).await;
+        Ok(link)
     }
 
     /// A connection to an agent that runs already.

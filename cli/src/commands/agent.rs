@@ -19,12 +19,11 @@ use zeroize::Zeroizing;
 
 use crate::{
     agent::{
-        AgentError, agent_client, answered,
+        AgentError, agent_client, answered, skew,
         socket::Link,
         start, tokens_client,
         unlock::{LastTry, TokenUnlock, unlock_token, unlock_token_asking},
     },
-    commands::version::VERSION,
     context::Context,
     exit::CliError,
     render::table,
@@ -146,13 +145,8 @@ impl From<bool> for Form {
 async fn status(context: &mut Context, form: Form) -> Result<(), CliError> {
     let link = context.agent.running().await?;
     let status = answered(agent_client(&link.channel).status(v1::StatusRequest {})).await?;
+    skew::warn(&status);
     let tokens = answered(tokens_client(&link.channel).list(v1::ListTokensRequest {})).await?.tokens;
-    if status.version != VERSION {
-        tracing::warn!(
-            "the agent has version {}, this client {VERSION}; restart it: signet agent stop",
-            status.version
-        );
-    }
     match form {
         Form::Human => context.out.bytes(in_words(&status, &tokens, &link.socket).as_bytes()),
         Form::Json => context.out.line(&in_json(&status, &tokens, &link.socket).to_string()),
