@@ -39,11 +39,19 @@ fn main() -> ExitCode {
         .with_env_filter(EnvFilter::try_from_env("SIGNET_LOG").unwrap_or_else(|_| quiet()))
         .with_writer(io::stderr)
         .with_ansi(false)
+        // It would tell standard error, which panics if that is on a full disk too.
+        .log_internal_errors(false)
         .init();
+    let background = args.background;
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("signet-agent: {error}");
+            let text = format!("signet-agent: {error}\n");
+            // Its log may be on the disk that is full: then whoever started it is told by the pipe.
+            let logged = io::stderr().write_all(text.as_bytes());
+            if background && logged.is_err() {
+                drop(io::stdout().write_all(text.as_bytes()));
+            }
             ExitCode::FAILURE
         }
     }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
     process::{Child, Command},
     time::timeout,
 };
@@ -88,7 +88,10 @@ pub async fn start(launch: &Launch, environment: &Environment) -> Result<(), Age
     let mut child = spawn(launch, environment, &log).map_err(failed)?;
     match timeout(READY_TIMEOUT, is_ready(&mut child)).await {
         Ok(Ok(Ready::Yes)) => Ok(()),
-        Ok(Ok(Ready::Ended(status))) => Err(failed(format!("it ended with {status}{}", log.last_words()))),
+        Ok(Ok(Ready::Ended { status, said })) => {
+            let words = if said.is_empty() { log.last_words() } else { format!(":\n{said}") };
+            Err(failed(format!("it ended with {status}{words}")))
+        }
         Ok(Err(error)) => Err(failed(error.to_string())),
         Err(_) => {
             let seconds = READY_TIMEOUT.as_secs();
@@ -118,15 +121,24 @@ fn spawn(launch: &Launch, environment: &Environment, log: &Log) -> Result<Child,
 
 enum Ready {
     Yes,
-    Ended(ExitStatus),
+    /// It ended, and said this because it could not write its log.
+    Ended {
+        status: ExitStatus,
+        said: String,
+    },
 }
 
 async fn is_ready(child: &mut Child) -> io::Result<Ready> {
-    let mut line = String::new();
+    let mut said = String::new();
     if let Some(stdout) = child.stdout.take() {
-        BufReader::new(stdout).read_line(&mut line).await?;
+        let mut stdout = BufReader::new(stdout).take(WORDS);
+        stdout.read_line(&mut said).await?;
+        if said.starts_with("ready ") {
+            return Ok(Ready::Yes);
+        }
+        stdout.read_to_string(&mut said).await?;
     }
-    if line.starts_with("ready ") { Ok(Ready::Yes) } else { Ok(Ready::Ended(child.wait().await?)) }
+    Ok(Ready::Ended { status: child.wait().await?, said: said.trim().to_owned() })
 }
 
 /// `agent.log`, from where it ends now.
