@@ -36,7 +36,7 @@ impl Asked<'_> {
             let (keystores, public, place) = (self.keystores.clone(), self.public.clone(), self.place.clone());
             let (dir, connection) = (self.dir.cloned(), Arc::clone(self.connection));
             tasks.spawn(async move {
-                for _ in 0..SIGNATURES / askers {
+                for _ in 0..SIGNATURES.checked_div(askers).unwrap() {
                     keystores.sign(&permit(&public, b"message"), &place, dir.as_ref(), &connection).await.unwrap();
                 }
             });
@@ -63,7 +63,7 @@ fn bare_rate(module: &Pkcs11, threads: u32) -> f64 {
     std::thread::scope(|scope| {
         for (session, key) in sessions {
             scope.spawn(move || {
-                for _ in 0..SIGNATURES / threads {
+                for _ in 0..SIGNATURES.checked_div(threads).unwrap() {
                     let hash = digest(&SHA256, b"message");
                     session.sign(&Mechanism::Ecdsa, key, hash.as_ref()).unwrap();
                 }
