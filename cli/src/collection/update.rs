@@ -339,27 +339,13 @@ impl Update<'_> {
 
     /// The cached document of a role, if its signers of now or of before vouch for it.
     fn known(&self, role: &Role, signers: &Signers<'_>) -> Result<Option<Document>, TrustDirError> {
-        let Some(wire) = self.dir.cached(role)? else { return Ok(None) };
-        let path = self.dir.metadata_path(role);
-        let document = match Document::parse(role, wire) {
-            Ok(document) => document,
-            Err(problem) => {
-                tracing::warn!("the cached {role} metadata {} is damaged and not used: {problem}", path.display());
-                return Ok(None);
-            }
-        };
-        let envelope = document.envelope();
-        let former = signers.former.as_ref();
-        let vouched = verify::signed_by(signers.keys, &signers.role, envelope).is_ok()
-            || former.is_some_and(|(keys, role)| verify::signed_by(keys, role, envelope).is_ok());
-        // signed by none of the keys of now: they were changed since, which is no damage
-        if !vouched && envelope.signatures().iter().any(|signature| signers.role.key_ids.contains(&signature.key_id)) {
-            tracing::warn!(
-                "the cached {role} metadata {} is damaged and not used: its signature is not valid",
-                path.display()
-            );
-        }
-        Ok(vouched.then_some(document))
+        let cached = self.dir.cached(role)?.and_then(|wire| Document::parse(role, wire).ok());
+        Ok(cached.filter(|document| {
+            let envelope = document.envelope();
+            let former = signers.former.as_ref();
+            verify::signed_by(signers.keys, &signers.role, envelope).is_ok()
+                || former.is_some_and(|(keys, role)| verify::signed_by(keys, role, envelope).is_ok())
+        }))
     }
 
     /// The cached version is verified only if it claims to be the newer one: metadata can be large.
@@ -377,8 +363,13 @@ impl Update<'_> {
     }
 
     fn cache(&self, role: &Role, document: &Document) -> Result<(), CollectionError> {
-        if self.dir.cached(role)?.as_deref() == Some(document.wire()) {
+        let cached = self.dir.cached(role)?;
+        if cached.as_deref() == Some(document.wire()) {
             return Ok(());
+        }
+        if cached.is_some_and(|cached| is_damaged(role, &cached, document)) {
+            let path = self.dir.metadata_path(role);
+            tracing::warn!("the cached {role} metadata {} was damaged; it is replaced by the server's", path.display());
         }
         match (self.dir.keep(role, document.wire()), self.purpose) {
             // as Notary 0.7 does: what was verified can be read, only the next rollback cannot be noticed
@@ -461,6 +452,12 @@ fn claimed_version(wire: &[u8]) -> Option<u64> {
         version: u64,
     }
     serde_json::from_slice::<File>(wire).ok().map(|file| file.signed.version)
+}
+
+/// A version has one content: a cached file without a version, or with other bytes under the same one, is damaged. Only a
+/// root may get other signatures.
+fn is_damaged(role: &Role, cached: &[u8], found: &Document) -> bool {
+    *role != Role::Root && claimed_version(cached).is_none_or(|claimed| claimed == found.version().get())
 }
 
 fn wrong(role: &Role) -> RoleProblem {
