@@ -17,7 +17,7 @@ pub enum ContentFault {
         source: VerifyError,
     },
     /// Expired when signed.
-    #[error("{role} would be expired already ({expires})")]
+    #[error("{role} would be expired already ({expires}); if it should not be, look at the clocks of client and agent")]
     Expired {
         /// The role.
         role: Role,
@@ -25,7 +25,9 @@ pub enum ContentFault {
         expires: String,
     },
     /// Valid for too long.
-    #[error("{role} would be valid until {expires}, longer than the {days} days that this role may be")]
+    #[error(
+        "{role} would be valid until {expires}, longer than the {days} days that this role may be; look at the clocks of client and agent"
+    )]
     ExpiryTooFar {
         /// The role.
         role: Role,
