@@ -13,8 +13,8 @@ use crate::paths::{PathError, trusted_file};
 
 pub use token::{TokenConfig, TokenConfigError, TokenSelector};
 
-/// Largest request by default: 64 MiB.
-const MAX_REQUEST_BYTES: usize = 64 << 20;
+/// Largest request by default: targets of 50 MB, and those of the version before as evidence.
+const MAX_REQUEST_BYTES: usize = 128 << 20;
 const JUMP_LIMIT: u64 = 1000;
 
 /// The whole file.

@@ -34,7 +34,7 @@ use crate::{environment::Environment, log::visible, prompt::Prompt};
 /// An agent may wait for a person who touches a token, but not forever.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(300);
 /// Metadata can be tens of megabytes; the agent's own limit is configured there and said in its refusal.
-const MAX_MESSAGE_BYTES: usize = 128 << 20;
+const MAX_MESSAGE_BYTES: usize = 512 << 20;
 /// An agent that was started on the way ends by itself after so long without a request.
 pub const IDLE_SECONDS: u64 = 900;
 /// Lifetime of a root certificate: Notary's ten years.
