@@ -62,7 +62,7 @@ fn a_server_that_goes_silent_is_given_up() -> Result<()> {
         let server = misbehaving(&stage, "GET", place, answer)?;
         // The bound is a minute. The client's own clock runs twenty times as fast.
         let told = stranger(&stage, &server)?
-            .through("/usr/bin/faketime", &["-f", "+0 x20"])
+            .by_clock("+0 x20")
             .limit(Duration::from_secs(20))
             .refused()
             .with_context(|| format!("silence at {place}"))?;
