@@ -1,6 +1,10 @@
 //! The update: from the cached root as trust anchor to verified targets. Only verified bytes are cached.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    thread,
+    time::Instant,
+};
 
 use serde::Deserialize;
 use signet_tuf::{
@@ -13,7 +17,7 @@ use super::{CollectionError, Document, RoleProblem, Trusted, link::Link, pinning
 use crate::{
     config::TrustPinning,
     server::{Edition, MAX_METADATA_BYTES, MAX_TIMESTAMP_BYTES, ServerError},
-    trustdir::{GunDir, TrustDirError},
+    trustdir::{GunDir, HALF_WRITTEN, LOOK_AGAIN, TrustDirError},
 };
 
 /// How many roots may lie between the cached one and the newest. TUF 1.0.34 section 5.3.3.
@@ -424,6 +428,23 @@ enum Below {
 /// # Errors
 /// [`TrustDirError::CorruptRoot`] if it is damaged; it is never replaced silently.
 pub fn cached_root(dir: &GunDir) -> Result<Option<Document>, TrustDirError> {
+    let since = Instant::now();
+    loop {
+        let found = whole_root(dir);
+        // Notary removes the file and writes it anew: without it, or with half of it, it is looked at again.
+        let settled = match &found {
+            Ok(Some(_)) => true,
+            Ok(None) => !dir.metadata_path(&Role::Timestamp).exists(),
+            Err(_) => false,
+        };
+        if settled || since.elapsed() > HALF_WRITTEN {
+            return found;
+        }
+        thread::sleep(LOOK_AGAIN);
+    }
+}
+
+fn whole_root(dir: &GunDir) -> Result<Option<Document>, TrustDirError> {
     let Some(wire) = dir.cached(&Role::Root)? else {
         return Ok(None);
     };

@@ -8,6 +8,7 @@ use std::{
     os::fd::OwnedFd,
     path::PathBuf,
     thread,
+    time::Instant,
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -20,7 +21,7 @@ use signet_tuf::{Digest, Target, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{GunDir, TrustDirError, disk, unreadable, unwritable};
+use super::{GunDir, HALF_WRITTEN, LOOK_AGAIN, TrustDirError, disk, unreadable, unwritable};
 
 /// A thread of its own would cost more than reading so few files.
 const SMALL_SHARE: usize = 256;
@@ -209,12 +210,27 @@ impl Folder {
         let mut staged = Vec::with_capacity(names.len());
         for name in names {
             // one that is gone meanwhile was unstaged by somebody else
-            let Some((bytes, stamp)) = self.read(name)? else { continue };
-            let change = serde_json::from_slice(&bytes)
-                .map_err(|e| TrustDirError::CorruptChange { path: self.path.join(name), problem: e.to_string() })?;
-            staged.push(Staged { name: name.clone(), digest: Digest::of(&bytes), change, stamp });
+            staged.extend(self.staged(name)?);
         }
         Ok(staged)
+    }
+
+    /// A staged change. Notary creates the file under its name and writes it then: one that is cut off is read again.
+    fn staged(&self, name: &str) -> Result<Option<Staged>, TrustDirError> {
+        let since = Instant::now();
+        loop {
+            let Some((bytes, stamp)) = self.read(name)? else { return Ok(None) };
+            match serde_json::from_slice(&bytes) {
+                Ok(change) => {
+                    return Ok(Some(Staged { name: name.to_owned(), digest: Digest::of(&bytes), change, stamp }));
+                }
+                Err(error) if error.is_eof() && since.elapsed() < HALF_WRITTEN => thread::sleep(LOOK_AGAIN),
+                Err(error) => {
+                    let path = self.path.join(name);
+                    return Err(TrustDirError::CorruptChange { path, problem: error.to_string() });
+                }
+            }
+        }
     }
 
     /// The bytes of a file; none if it is not there.

@@ -23,7 +23,10 @@ use tokio::time::{Instant, sleep};
 
 /// How long another publish of the same collection may hold the lock.
 const PATIENCE: Duration = Duration::from_secs(600);
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How long the pause is before a file is looked at again.
+pub const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How long another program, such as the real `notary`, may take to write a file that it has created under its name.
+pub const HALF_WRITTEN: Duration = Duration::from_millis(500);
 
 /// The directory of one collection.
 #[derive(Debug, Clone)]
