@@ -10,16 +10,23 @@ use tracing::Level;
 
 use crate::{
     commands::{
-        add::AddArgs, agent::AgentArgs, audit::AuditArgs, init::InitArgs, key::KeyArgs, ledger::LedgerArgs,
-        list::ListArgs, lookup::LookupArgs, publish::PublishArgs, remove::RemoveArgs, status::StatusArgs,
-        verify::VerifyArgs,
+        add::AddArgs, addhash::AddHashArgs, agent::AgentArgs, audit::AuditArgs, completion::CompletionArgs,
+        delete::DeleteArgs, init::InitArgs, key::KeyArgs, ledger::LedgerArgs, list::ListArgs, lookup::LookupArgs,
+        publish::PublishArgs, remove::RemoveArgs, reset::ResetArgs, status::StatusArgs, verify::VerifyArgs,
+        version::VersionArgs,
     },
     config::Flags,
 };
 
 /// Signs and verifies collections of content with keys that an agent holds. The commands are Notary's.
 #[derive(Debug, Parser)]
-#[command(name = "signet", disable_version_flag = true, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    name = "signet",
+    disable_version_flag = true,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = "What the exit status means: help exit-codes"
+)]
 pub struct Cli {
     /// Flags of every command.
     #[command(flatten)]
@@ -34,6 +41,7 @@ pub struct Cli {
 
 /// Flags of every command.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Globals {
     /// Path to the configuration file to use (json, toml)
     #[arg(short = 'c', long = "configFile", alias = "config-file", global = true, value_name = "PATH", value_parser = path())]
@@ -102,10 +110,14 @@ pub enum Command {
     Init(InitArgs),
     /// Stage the addition of a target
     Add(AddArgs),
+    /// Stage the addition of a target by its size and digests
+    Addhash(AddHashArgs),
     /// Stage the removal of a target
     Remove(RemoveArgs),
     /// Show what is staged
     Status(StatusArgs),
+    /// Take staged changes back
+    Reset(ResetArgs),
     /// Sign and publish what is staged
     Publish(PublishArgs),
     /// List the targets of a collection
@@ -114,6 +126,8 @@ pub enum Command {
     Lookup(LookupArgs),
     /// Verify data against a target
     Verify(VerifyArgs),
+    /// Delete the trust data of a collection; keys stay
+    Delete(DeleteArgs),
     /// List and make keys
     Key(KeyArgs),
     /// Start, stop, lock and unlock the signing agent
@@ -122,8 +136,10 @@ pub enum Command {
     Audit(AuditArgs),
     /// Correct what the agent remembers
     Ledger(LedgerArgs),
+    /// Print a shell's completion script
+    Completion(CompletionArgs),
     /// Print the version number
-    Version,
+    Version(VersionArgs),
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! The one error type of commands, its text for people, and the exit code.
-//!
-//! Exit codes: 0 if the command did what it says, 1 if it did not. Notary knows only these two.
+//! The one error type of commands and its text for people; [`code`] has the exit codes.
+
+pub mod code;
 
 use std::{
     ffi::OsStr,
@@ -40,9 +40,20 @@ pub enum CliError {
     /// Standard output is gone.
     #[error("cannot write to standard output: {0}")]
     Output(#[source] io::Error),
+    /// Words that make no command.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong with them.
+        message: String,
+        /// How the command is used.
+        usage: String,
+    },
     /// A person said no.
     #[error("Aborting action.")]
     Aborted,
+    /// Content or a name that the collection does not vouch for. Notary's words.
+    #[error("{0}")]
+    Untrusted(String),
     /// The command's own refusal.
     #[error("{message}")]
     Failed {
@@ -77,7 +88,7 @@ impl CliError {
             Self::Config(error) => error.remedy(),
             Self::Prompt(error) => error.remedy(),
             Self::Failed { remedy, .. } => remedy.clone(),
-            Self::Output(_) | Self::Aborted => None,
+            Self::Output(_) | Self::Usage { .. } | Self::Aborted | Self::Untrusted(_) => None,
         }
     }
 }
@@ -115,23 +126,39 @@ impl Face {
     pub fn report(self, error: &CliError, stdout: &mut impl Write, stderr: &mut impl Write) -> ExitCode {
         // A reader that has seen enough (head) is not to be told, and there may be nobody left to tell.
         if !matches!(error, CliError::Output(cause) if cause.kind() == io::ErrorKind::BrokenPipe) {
-            let text = self.text(error);
             drop(match self {
-                Self::Notary => stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()),
-                Self::Signet => stderr.write_all(text.as_bytes()),
+                Self::Notary => as_notary(error, stdout),
+                Self::Signet => as_signet(error, stderr),
             });
         }
-        ExitCode::FAILURE
-    }
-
-    fn text(self, error: &CliError) -> String {
-        let message = lines(&error.to_string());
-        let remedy = error.remedy().map(|remedy| format!("  {}\n", lines(&remedy))).unwrap_or_default();
         match self {
-            Self::Notary => format!("\n* fatal: {message}\n{remedy}"),
-            Self::Signet => format!("signet: {message}\n{remedy}"),
+            Self::Notary => ExitCode::FAILURE,
+            Self::Signet => ExitCode::from(error.exit().number()),
         }
     }
+}
+
+/// Notary's two lines, and its usage before them. What Notary would not say goes into the log.
+fn as_notary(error: &CliError, stdout: &mut impl Write) -> io::Result<()> {
+    if let CliError::Usage { usage, .. } = error {
+        stdout.write_all(usage.as_bytes())?;
+    }
+    writeln!(stdout, "\n* fatal: {}", lines(&error.to_string()))?;
+    stdout.flush()?;
+    if let Some(remedy) = error.remedy() {
+        tracing::warn!("{}", lines(&remedy));
+    }
+    Ok(())
+}
+
+fn as_signet(error: &CliError, stderr: &mut impl Write) -> io::Result<()> {
+    writeln!(stderr, "signet: {}", lines(&error.to_string()))?;
+    let more = if let CliError::Usage { usage, .. } = error {
+        Some(usage.trim_end().to_owned()).filter(|usage| !usage.is_empty())
+    } else {
+        error.remedy().map(|remedy| format!("  {}", lines(&remedy)))
+    };
+    more.map_or(Ok(()), |text| writeln!(stderr, "{text}"))
 }
 
 /// Control characters, which a server may have sent, do not reach the terminal.
@@ -174,6 +201,13 @@ mod tests {
     fn signet_says_message_and_remedy_on_standard_error() {
         let (stdout, stderr) = said(Face::Signet, &CliError::with_remedy("no such GUN", "see signet list"));
         assert_eq!((stdout.as_str(), stderr.as_str()), ("", "signet: no such GUN\n  see signet list\n"));
+    }
+
+    #[test]
+    fn usage_stands_before_notary_s_error_and_after_ours() {
+        let usage = || CliError::Usage { message: "a GUN is wanted".into(), usage: "Usage: list <GUN>\n".into() };
+        assert_eq!(said(Face::Notary, &usage()).0, "Usage: list <GUN>\n\n* fatal: a GUN is wanted\n");
+        assert_eq!(said(Face::Signet, &usage()).1, "signet: a GUN is wanted\nUsage: list <GUN>\n");
     }
 
     #[test]

@@ -31,7 +31,7 @@ use crate::{
     commands::version,
     context::Context,
     environment::Environment,
-    exit::{CliError, Face},
+    exit::{CliError, Face, code},
 };
 
 fn main() -> ExitCode {
@@ -44,28 +44,52 @@ fn main() -> ExitCode {
 
 /// The arguments; nothing if help was wanted and given.
 fn parse(face: Face) -> Result<Option<Cli>, CliError> {
+    let arguments: Vec<String> = env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    if arguments == ["help", "exit-codes"] {
+        return print(&code::table()).map(|()| None);
+    }
     let command = Cli::command().name(face.name()).bin_name(face.name());
     let error = match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => return Ok(Some(cli)),
         Err(error) => error,
     };
-    let arguments: Vec<String> = env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     if let Some(text) = missing::missing(&error, &arguments) {
         return Err(CliError::failed(text));
     }
     let text = error.render().to_string();
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand) {
-        io::stdout().write_all(text.as_bytes()).map_err(CliError::Output)?;
-        return Ok(None);
+        return print(&text).map(|()| None);
     }
-    Err(CliError::failed(text.strip_prefix("error: ").unwrap_or(&text).trim_end()))
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let (message, usage) = text.split_once("\n\nUsage:").unwrap_or((text, ""));
+    let usage = match face {
+        Face::Notary => help(face, &arguments),
+        Face::Signet if usage.is_empty() => String::new(),
+        Face::Signet => format!("\nUsage:{usage}"),
+    };
+    Err(CliError::Usage { message: message.trim_end().to_owned(), usage })
+}
+
+/// The help of the command that was meant, as far as it can be told.
+fn help(face: Face, arguments: &[String]) -> String {
+    let mut meant = Cli::command().name(face.name()).bin_name(face.name());
+    meant.build();
+    for word in arguments {
+        let Some(inner) = meant.find_subcommand(word).cloned() else { break };
+        meant = inner;
+    }
+    meant.render_help().to_string()
+}
+
+fn print(text: &str) -> Result<(), CliError> {
+    io::stdout().write_all(text.as_bytes()).map_err(CliError::Output)
 }
 
 fn run(face: Face, cli: Option<Cli>) -> Result<(), CliError> {
     let Some(cli) = cli else { return Ok(()) };
     log::start(cli.globals.level());
     if cli.version {
-        return io::stdout().write_all(version::line(face).as_bytes()).map_err(CliError::Output);
+        return print(&version::line(face));
     }
     let Some(command) = cli.command else { return Ok(()) };
     let mut context = Context::build(face, &cli.globals, Environment::read())?;

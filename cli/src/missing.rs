@@ -2,11 +2,8 @@
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-const MISSING: [&str; 14] = [
-    "reset",
-    "addhash",
+const MISSING: [&str; 11] = [
     "witness",
-    "delete",
     "delegation",
     "key import",
     "key export",

@@ -62,6 +62,14 @@ impl Output {
         written.map_err(CliError::Output)
     }
 
+    /// Writes one JSON document.
+    ///
+    /// # Errors
+    /// [`CliError::Output`] if standard output is gone.
+    pub fn json(&mut self, document: &serde_json::Value) -> Result<(), CliError> {
+        self.line(&format!("{document:#}"))
+    }
+
     /// Writes a table as Notary does: header, rule, rows.
     ///
     /// # Errors

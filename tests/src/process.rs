@@ -164,11 +164,20 @@ impl Call {
         Ok(finished)
     }
 
-    /// Runs to the end and wants status 1: the only failure Notary's command language knows.
+    /// Runs to the end and wants one of the statuses that say that it was not done.
     pub fn refused(&self) -> Result<Finished> {
         let finished = self.finish()?;
-        if finished.code != Some(1) {
-            bail!("should have been refused with status 1:\n{finished}");
+        if !matches!(finished.code, Some(1..=9)) {
+            bail!("should have been refused with a status from 1 to 9:\n{finished}");
+        }
+        Ok(finished)
+    }
+
+    /// Runs to the end and wants this status.
+    pub fn fails_with(&self, code: i32) -> Result<Finished> {
+        let finished = self.finish()?;
+        if finished.code != Some(code) {
+            bail!("should have ended with status {code}:\n{finished}");
         }
         Ok(finished)
     }

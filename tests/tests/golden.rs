@@ -7,6 +7,9 @@
 //! @server              a notary-server runs, and ~/.notary/config.json names it; the passphrases are in the environment
 //! @write FILE TEXT     a file in the working directory, with \n for a line's end
 //! $ NAME=VALUE words   a command: `signet`, `notary` (a symbolic link to it), or a plain shell command
+//! ~ words              a command that ours, called as notary, and the real notary answer alike, by standard output and
+//!                      status. $G is a collection and $D a trust directory; each of the two has its own
+//! = text               what the real notary says to that instead: a deliberate difference
 //! < text               a line on its standard input
 //! > text               a line of its standard output
 //! ! text               a line of its standard error
@@ -49,6 +52,8 @@ transcripts! {
     bad_input
     first_steps
     help
+    json
+    like_notary
     publishing
     wrong_words
 }
@@ -112,13 +117,15 @@ impl Session {
                 r"\b(?P<before>(?i:key|keys|keyID|keyID:|ID:?|using:|available:|private/)[ /]?)[0-9a-f]{64}\b",
                 "$before[KEYID]",
             ),
-            (r"\b[0-9a-f]{64}(?P<after> +\[HOME\])", "[KEYID]$after"),
+            (r"\.\.\.[^ /]*signet-home-[^ /]+/", "...[HOME]/"),
+            (r"\b[0-9a-f]{64}(?P<after> +(\.\.\.)?\[HOME\])", "[KEYID]$after"),
             (r"(?P<before>private/)[0-9a-f]{64}\.key", "$before[KEYID].key"),
             (r"(?P<before>\b(key|keys|content|root [0-9]+) )[0-9a-f]{12}\b", "$before[12]"),
             (r"(?P<before>private/)[0-9a-f]{12}\.\.\.", "$before[12]..."),
             (r"(?P<before>\bledger[ =]+)[0-9a-f]{32}\b", "$before[LEDGER]"),
             (r"(?P<before>\bhash +)[0-9a-f]{64}\b", "$before[HASH]"),
             (r"\buid:[0-9]+", "uid:[UID]"),
+            (r#""(?P<name>key|digest|content)":"[0-9a-f]{64}""#, r#""$name":"[HASH]""#),
             (r"\bwith ID [0-9a-f]{7}\b", "with ID [KEYID]"),
             (r"agent-[0-9a-f]{16}\.sock", "agent-[LEDGER].sock"),
             (r"pid [0-9]+", "pid [PID]"),
@@ -145,13 +152,17 @@ impl Session {
                     }
                     self.type_in(command.trim(), input, &mut out)?;
                 }
-                Some((">" | "!" | "?", _)) => {}
+                Some(("~", command)) => {
+                    out.push_str(&format!("{line}\n"));
+                    self.type_in_twice(command.trim(), &mut out)?;
+                }
+                Some((">" | "!" | "?" | "=", _)) => {}
                 Some(("@", directive)) => {
                     self.follow(directive)?;
                     out.push_str(&format!("{line}\n"));
                 }
                 Some(("#", _)) | None => out.push_str(&format!("{line}\n")),
-                Some(_) => bail!("a line begins with $, <, >, !, ?, @ or #: {line}"),
+                Some(_) => bail!("a line begins with $, ~, <, >, !, ?, =, @ or #: {line}"),
             }
         }
         Ok(out)
@@ -191,6 +202,25 @@ impl Session {
             Some(0) => {}
             Some(code) => out.push_str(&format!("? {code}\n")),
             None => out.push_str("? a signal\n"),
+        }
+        Ok(())
+    }
+
+    fn type_in_twice(&self, command: &str, out: &mut String) -> Result<()> {
+        let said = |who: &str, bin: &str| -> Result<String> {
+            let (gun, dir) = (format!("example.com/{who}"), format!("{who}-trust"));
+            let call = self.stage.home.call("/bin/sh").env("PATH", bin).env("G", &gun).env("D", &dir);
+            let Finished { stdout, code, .. } = call.args(["-c", command]).finish()?;
+            let stdout = self.settled(&stdout).replace(&gun, "[GUN]").replace(&dir, "[TRUST]");
+            let lines: String = stdout.lines().map(|line| format!("{}\n", format!("> {line}").trim_end())).collect();
+            let status = code.filter(|code| *code != 0).map(|code| format!("? {code}\n")).unwrap_or_default();
+            Ok(lines + &status)
+        };
+        let ours = said("ours", &format!("{}:/usr/bin:/bin", self.stage.home.path().join("bin").display()))?;
+        let real = said("real", "/usr/bin:/bin")?;
+        out.push_str(&ours);
+        if ours != real {
+            real.lines().for_each(|line| out.push_str(&format!("= {line}\n")));
         }
         Ok(())
     }

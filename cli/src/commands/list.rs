@@ -1,7 +1,8 @@
 //! `list`: every target that the collection vouches for.
 
 use clap::Args;
-use signet_tuf::Gun;
+use serde_json::{Map, Value, json};
+use signet_tuf::{Gun, Hashes, json};
 use time::OffsetDateTime;
 
 use super::names::{gun, subtree_roles};
@@ -26,6 +27,9 @@ pub struct ListArgs {
     /// Delegation roles to list targets for, in order of priority
     #[arg(short = 'r', long, value_delimiter = ',', value_name = "ROLES")]
     roles: Vec<String>,
+    /// Print a JSON array of name, length, hashes (hex), role and custom data
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs `list`.
@@ -37,6 +41,9 @@ pub async fn run(context: &mut Context, args: ListArgs) -> Result<(), CliError> 
     let roles = subtree_roles(&args.roles)?;
     let trusted = load(context, &gun).await?;
     let found = search::all(&trusted.tree(), &roles);
+    if args.json {
+        return context.out.json(&found.iter().map(as_json).collect());
+    }
     if found.is_empty() {
         return context.out.line("\nNo targets present in this repository.\n");
     }
@@ -48,6 +55,22 @@ pub async fn run(context: &mut Context, args: ListArgs) -> Result<(), CliError> 
         })
         .collect();
     context.out.table(&["NAME", "DIGEST", "SIZE (BYTES)", "ROLE"], &rows)
+}
+
+/// A target for `--json`.
+pub(super) fn as_json(found: &search::Found) -> Value {
+    let Hashes { sha256, sha512 } = &found.target.hashes;
+    let hashes = [("sha256", sha256.map(hex::encode)), ("sha512", sha512.map(hex::encode))];
+    let hashes: Map<String, Value> =
+        hashes.into_iter().filter_map(|(name, hex)| Some((name.to_owned(), hex?.into()))).collect();
+    let custom = found.target.custom.as_ref().and_then(|custom| serde_json::from_slice(&json::to_wire(custom)).ok());
+    json!({
+        "name": found.name,
+        "length": found.target.length,
+        "hashes": hashes,
+        "role": found.role.as_str(),
+        "custom": custom.unwrap_or(Value::Null),
+    })
 }
 
 /// The collection as it is now, verified. Without a server, a valid cache will do.

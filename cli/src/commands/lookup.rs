@@ -2,7 +2,10 @@
 
 use clap::Args;
 
-use super::{list::load, names::gun};
+use super::{
+    list::{as_json, load},
+    names::gun,
+};
 use crate::{collection::search, context::Context, exit::CliError};
 
 /// Looks up a specific target in a remote trusted collection.
@@ -14,6 +17,9 @@ pub struct LookupArgs {
     /// Name of the target
     #[arg(value_name = "TARGET")]
     target: String,
+    /// Print a JSON object of name, length, hashes (hex), role and custom data
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs `lookup`.
@@ -24,7 +30,10 @@ pub async fn run(context: &mut Context, args: LookupArgs) -> Result<(), CliError
     let gun = gun(&args.gun)?;
     let trusted = load(context, &gun).await?;
     let found = search::one(&trusted.tree(), &args.target)
-        .ok_or_else(|| CliError::failed(format!("No valid trust data for {}", args.target)))?;
+        .ok_or_else(|| CliError::Untrusted(format!("No valid trust data for {}", args.target)))?;
+    if args.json {
+        return context.out.json(&as_json(&found));
+    }
     let digest = found.target.hashes.sha256.map(hex::encode).unwrap_or_default();
     context.out.line(&format!("{} sha256:{digest} {}", found.name, found.target.length))
 }

@@ -3,8 +3,11 @@
 //! Each has `pub struct <Name>Args` (derives `clap::Args`) and `pub async fn run(context: &mut Context, args: <Name>Args)`.
 
 pub mod add;
+pub mod addhash;
 pub mod agent;
 pub mod audit;
+pub mod completion;
+pub mod delete;
 pub mod init;
 pub mod key;
 pub mod ledger;
@@ -13,7 +16,9 @@ pub mod lookup;
 mod names;
 pub mod publish;
 pub mod remove;
+pub mod reset;
 pub mod status;
+mod target;
 pub mod verify;
 pub mod version;
 
@@ -27,16 +32,20 @@ pub async fn run(context: &mut Context, command: Command) -> Result<(), CliError
     match command {
         Command::Init(args) => init::run(context, args).await,
         Command::Add(args) => add::run(context, args).await,
+        Command::Addhash(args) => addhash::run(context, args).await,
         Command::Remove(args) => remove::run(context, args).await,
         Command::Status(args) => status::run(context, args).await,
+        Command::Reset(args) => reset::run(context, args).await,
         Command::Publish(args) => publish::run(context, args).await,
         Command::List(args) => list::run(context, args).await,
         Command::Lookup(args) => lookup::run(context, args).await,
         Command::Verify(args) => verify::run(context, args).await,
+        Command::Delete(args) => delete::run(context, args).await,
         Command::Key(args) => key::run(context, args).await,
         Command::Agent(args) => agent::run(context, args).await,
         Command::Audit(args) => audit::run(context, args).await,
         Command::Ledger(args) => ledger::run(context, args).await,
-        Command::Version => version::run(context),
+        Command::Completion(args) => completion::run(context, &args),
+        Command::Version(args) => version::run(context, &args),
     }
 }

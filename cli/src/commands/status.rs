@@ -1,9 +1,14 @@
 //! `status`: what is staged.
 
 use clap::Args;
+use serde_json::{Value, json};
 
 use super::names::gun;
-use crate::{context::Context, exit::CliError, trustdir::GunDir};
+use crate::{
+    context::Context,
+    exit::CliError,
+    trustdir::{GunDir, changelist::Staged},
+};
 
 /// Displays status of unpublished changes to the local trusted collection.
 #[derive(Debug, Args)]
@@ -11,6 +16,9 @@ pub struct StatusArgs {
     /// Globally unique name of the collection
     #[arg(value_name = "GUN")]
     gun: String,
+    /// Print a JSON array of number, action, scope, type and path
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs `status`.
@@ -20,6 +28,9 @@ pub struct StatusArgs {
 pub async fn run(context: &mut Context, args: StatusArgs) -> Result<(), CliError> {
     let gun = gun(&args.gun)?;
     let staged = GunDir::new(&context.trust_dir, &gun).changes()?;
+    if args.json {
+        return context.out.json(&staged.iter().enumerate().map(as_json).collect());
+    }
     if staged.is_empty() {
         return context.out.line(&format!("No unpublished changes for {gun}"));
     }
@@ -31,4 +42,15 @@ pub async fn run(context: &mut Context, args: StatusArgs) -> Result<(), CliError
         .map(|(index, change)| vec![index.to_string(), change.action, change.scope, change.kind, change.path])
         .collect();
     context.out.table(&["#", "ACTION", "SCOPE", "TYPE", "PATH"], &rows)
+}
+
+fn as_json((number, staged): (usize, &Staged)) -> Value {
+    let change = &staged.change;
+    json!({
+        "number": number,
+        "action": change.action,
+        "scope": change.scope,
+        "type": change.kind,
+        "path": change.path,
+    })
 }

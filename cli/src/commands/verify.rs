@@ -11,7 +11,11 @@ use clap::Args;
 use signet_tuf::{Hashes, Target};
 
 use super::{list::load, names::gun};
-use crate::{collection::search, context::Context, exit::CliError};
+use crate::{
+    collection::search,
+    context::Context,
+    exit::{CliError, Face},
+};
 
 /// Verifies if the content is included in the remote trusted collection.
 #[derive(Debug, Args)]
@@ -40,10 +44,10 @@ pub struct VerifyArgs {
 pub async fn run(context: &mut Context, args: VerifyArgs) -> Result<(), CliError> {
     let gun = gun(&args.gun)?;
     let payload = payload(args.input.as_deref())?;
-    let trusted = load(context, &gun).await?;
+    let trusted = load(context, &gun).await.map_err(|error| in_face(context.face, &args.target, error))?;
     let found = search::one(&trusted.tree(), &args.target).ok_or_else(|| {
         let name = &args.target;
-        CliError::failed(format!("error retrieving target by name:{name}, error:No valid trust data for {name}"))
+        CliError::Untrusted(format!("error retrieving target by name:{name}, error:No valid trust data for {name}"))
     })?;
     check(&args.target, &found.target, &payload)?;
     match (args.quiet, &args.output) {
@@ -51,6 +55,14 @@ pub async fn run(context: &mut Context, args: VerifyArgs) -> Result<(), CliError
         (false, Some(path)) => write_private(path, &payload)
             .map_err(|error| CliError::failed(format!("cannot write {}: {error}", path.display()))),
         (false, None) => context.out.bytes(&payload),
+    }
+}
+
+/// Notary 0.7 says of every failure that it was about the target.
+fn in_face(face: Face, name: &str, error: CliError) -> CliError {
+    match face {
+        Face::Notary => CliError::failed(format!("error retrieving target by name:{name}, error:{error}")),
+        Face::Signet => error,
     }
 }
 
@@ -69,7 +81,7 @@ fn check(name: &str, target: &Target, payload: &[u8]) -> Result<(), CliError> {
     let expected = &target.hashes;
     let differs = |algorithm: &str, expected: String| {
         let problem = format!("{algorithm} checksum for {name} did not match: expected {expected}");
-        Err(CliError::failed(format!("data not present in the trusted collection, {problem}")))
+        Err(CliError::Untrusted(format!("data not present in the trusted collection, {problem}")))
     };
     if let Some(sha256) = expected.sha256.filter(|_| expected.sha256 != found.sha256) {
         return differs("sha256", hex::encode(sha256));

@@ -135,6 +135,16 @@ impl Server {
         self.accepted(response, gun, "POST metadata endpoint").await.map(|_response| ())
     }
 
+    /// Deletes a collection; one that is not there is no error.
+    ///
+    /// # Errors
+    /// [`ServerError`], what the server or the network said.
+    pub async fn delete(&self, gun: &Gun) -> Result<(), ServerError> {
+        let sent = self.http.delete(self.collection_url(gun, "")?).send();
+        let response = timeout(STALL, sent).await.map_err(|_| self.timed_out(STALL))?.map_err(|e| self.failed(&e))?;
+        self.accepted(response, gun, "DELETE metadata endpoint").await.map(|_response| ())
+    }
+
     async fn get(&self, gun: &Gun, name: &str, limit_bytes: u64) -> Result<Vec<u8>, ServerError> {
         let sent = self.http.get(self.collection_url(gun, name)?).send();
         let response = timeout(STALL, sent).await.map_err(|_| self.timed_out(STALL))?.map_err(|e| self.failed(&e))?;

@@ -112,7 +112,7 @@ fn from_base64<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Vec<
 }
 
 impl GunDir {
-    fn changelist(&self) -> PathBuf {
+    pub(super) fn changelist(&self) -> PathBuf {
         self.base.join("changelist")
     }
 
@@ -172,6 +172,17 @@ impl GunDir {
             }
         }
         Ok(())
+    }
+}
+
+impl GunDir {
+    /// Removes every staged change, also those that cannot be read.
+    ///
+    /// # Errors
+    /// [`TrustDirError::Unreadable`], [`TrustDirError::Unwritable`].
+    pub fn unstage_all(&self) -> Result<(), TrustDirError> {
+        let Some(folder) = Folder::open(self.changelist())? else { return Ok(()) };
+        folder.names()?.iter().try_for_each(|name| folder.remove(name))
     }
 }
 

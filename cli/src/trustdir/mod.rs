@@ -61,13 +61,19 @@ impl GunDir {
     /// [`TrustDirError::Unwritable`], or [`TrustDirError::Busy`] after ten minutes.
     pub async fn lock(&self) -> Result<Lock, TrustDirError> {
         disk::create_dirs(&self.base)?;
-        let path = self.base.join(".signet.lock");
-        let file = disk::open_private(&path)?;
+        let path = self.lock_path();
+        let mut file = disk::open_private(&path)?;
         let since = Instant::now();
         let mut told = false;
         loop {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => break,
+                Ok(()) if is_still(&file, &path) => break,
+                // whoever held it has deleted the collection, and the lock with it
+                Ok(()) => {
+                    disk::create_dirs(&self.base)?;
+                    file = disk::open_private(&path)?;
+                    continue;
+                }
                 Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(unwritable(&path, error.into())),
             }
@@ -82,6 +88,38 @@ impl GunDir {
         }
         outbox::sweep(&self.base)?;
         Ok(Lock { _file: file })
+    }
+}
+
+impl GunDir {
+    /// Removes what is known of the collection and what is staged for it; other collections below its name stay.
+    ///
+    /// # Errors
+    /// [`TrustDirError::Unwritable`], [`TrustDirError::Busy`].
+    pub async fn delete(&self) -> Result<(), TrustDirError> {
+        let lock = self.lock().await?;
+        self.clear_outbox()?;
+        self.forget_signings()?;
+        for folder in [self.metadata_dir(), self.changelist()] {
+            match fs::remove_dir_all(&folder) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unwritable(&folder, error)),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        remove_if_there(&self.lock_path())?;
+        drop(lock);
+        // what is not empty belongs to another collection, or is the trust directory's own
+        let parts = self.gun.as_str().split('/').count();
+        for folder in self.base.ancestors().take(parts) {
+            if fs::remove_dir(folder).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn lock_path(&self) -> PathBuf {
+        self.base.join(".signet.lock")
     }
 }
 
@@ -166,6 +204,14 @@ fn unwritable(path: &Path, source: io::Error) -> TrustDirError {
     TrustDirError::Unwritable { path: path.to_owned(), source }
 }
 
+/// Whether the open file is the one at that path.
+fn is_still(file: &File, path: &Path) -> bool {
+    match (rustix::fs::fstat(file), rustix::fs::stat(path)) {
+        (Ok(open), Ok(there)) => (open.st_dev, open.st_ino) == (there.st_dev, there.st_ino),
+        (Ok(_) | Err(_), _) => false,
+    }
+}
+
 /// A file's bytes, or none if there is no such file.
 fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, TrustDirError> {
     match fs::read(path) {
@@ -198,5 +244,28 @@ mod tests {
         assert!(waited.is_err());
         drop(first);
         assert!(second.await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_deleted_collection_leaves_nothing_and_its_neighbours() {
+        let trust_dir = tempfile::tempdir().unwrap();
+        let dir = |gun: &str| GunDir::new(trust_dir.path(), &gun.parse().unwrap());
+        let (outer, inner) = (dir("a/b"), dir("a/b/c"));
+        let role = signet_tuf::Role::Root;
+        outer.keep(&role, b"outer").unwrap();
+        inner.keep(&role, b"inner").unwrap();
+        let held = outer.lock().await.unwrap();
+        let mut waiting = Box::pin(outer.lock());
+        assert!(tokio::time::timeout(Duration::from_millis(80), &mut waiting).await.is_err());
+        drop(held);
+        outer.delete().await.unwrap();
+        assert_eq!(outer.cached(&role).unwrap(), None);
+        assert_eq!(inner.cached(&role).unwrap().as_deref(), Some(b"inner".as_slice()));
+        let lock = waiting.await.unwrap();
+        assert!(outer.lock_path().exists(), "the lock that is held is the one that others see");
+        drop(lock);
+        outer.delete().await.unwrap();
+        inner.delete().await.unwrap();
+        assert!(!trust_dir.path().join("tuf/a").exists() && trust_dir.path().join("tuf").exists());
     }
 }
