@@ -86,7 +86,7 @@ fn a_killed_agent_loses_nothing_that_was_staged() -> Result<()> {
         names.push(name.clone());
         match answer.code {
             Some(0) => published += 1,
-            Some(1) => assert_staged_or_published(&stage, &name).with_context(|| answer.to_string())?,
+            Some(1..=9) => assert_staged_or_published(&stage, &name).with_context(|| answer.to_string())?,
             _ => anyhow::bail!("neither published nor plainly refused:\n{answer}"),
         }
     }

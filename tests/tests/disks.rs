@@ -142,7 +142,7 @@ fn filling(mounts: &Mounts, disk: &Path, call: &Call, judge: &dyn Fn(Finished) -
             mounts.make_room(disk)?;
             return Ok(pages);
         }
-        assert_eq!(told.code, Some(1), "{told}");
+        assert!(matches!(told.code, Some(1..=9)), "{told}");
         judge(told).with_context(|| format!("with {pages} pages free"))?;
     }
     anyhow::bail!("{call} still fails with {ENOUGH} pages free")
