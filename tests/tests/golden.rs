@@ -125,7 +125,7 @@ impl Session {
             (r"(?P<before>\bledger[ =]+)[0-9a-f]{32}\b", "$before[LEDGER]"),
             (r"(?P<before>\bhash +)[0-9a-f]{64}\b", "$before[HASH]"),
             (r"\buid:[0-9]+", "uid:[UID]"),
-            (r#""(?P<name>key|digest|content)":"[0-9a-f]{64}""#, r#""$name":"[HASH]""#),
+            (r#""(?P<name>key|digest|content|collection)":"[0-9a-f]{64}""#, r#""$name":"[HASH]""#),
             (r"\bwith ID [0-9a-f]{7}\b", "with ID [KEYID]"),
             (r"agent-[0-9a-f]{16}\.sock", "agent-[LEDGER].sock"),
             (r"pid [0-9]+", "pid [PID]"),
