@@ -24,6 +24,29 @@ fn a_command_substitution_returns_at_once_though_an_agent_was_started() -> Resul
 }
 
 #[test]
+fn a_ci_step_with_inherited_pipes_ends_at_once_and_its_end_is_not_the_agents() -> Result<()> {
+    let stage = Stage::with_files()?;
+    let (url, ca, trust) = (stage.server.url(), stage.server.ca(), stage.home.trust());
+    // A runner reads the step's output by pipes until the last writer is gone; the step passes them on.
+    let step = format!(
+        "exec 8>&1 9>&2; for command in init publish; do signet -s {url} --tlscacert {} -d {} $command {GUN} 2>&1 | cat || exit; done",
+        ca.display(),
+        trust.display()
+    );
+    stage.home.call("/bin/sh").args(["-c", &step]).limit(Duration::from_secs(30)).ok()?.says(&["published"])?;
+    // And it ends the step's process group and session: the agent is in neither.
+    let told = stage.signet(["agent", "status", "--json"])?.ok()?;
+    let status: serde_json::Value = serde_json::from_str(&told.stdout)?;
+    let pid = status.get("pid").and_then(serde_json::Value::as_u64).ok_or_else(|| anyhow::anyhow!("no pid"))?;
+    // proc_pid_stat(5): after the name in brackets come state, parent, process group and session.
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let after_name: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let own = pid.to_string();
+    assert_eq!(after_name.get(2..4), Some([own.as_str(), own.as_str()].as_slice()), "{stat}");
+    Ok(())
+}
+
+#[test]
 fn the_same_agent_serves_every_command() -> Result<()> {
     let stage = Stage::with_files()?;
     let file = stage.home.write("file", "content")?;
