@@ -1,10 +1,10 @@
 //! An agent that nobody started.
 
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use signet_tests::{Stage, binary, wait_until};
+use signet_tests::{Home, Stage, binary, wait_until};
 
 const GUN: &str = "example.com/acme/app";
 
@@ -71,6 +71,24 @@ fn an_idle_agent_ends_by_itself_and_leaves_its_ledger_tidy() -> Result<()> {
     let before = stage.audit()?;
     assert!(before.iter().any(|event| event.kind == "granted" && event.role == "root"), "{before:?}");
     Ok(())
+}
+
+#[test]
+fn a_command_that_meets_an_agent_at_its_end_starts_another() -> Result<()> {
+    let meet = |round: u32| -> Result<()> {
+        let home = Home::new()?;
+        home.signet(["agent", "start", "--idle-timeout", "1"])?.ok()?;
+        let begun = Instant::now();
+        // From just before its end to just after it.
+        let moment = Duration::from_millis(980) + Duration::from_millis(4) * round;
+        wait_until("the moment", Duration::from_secs(5), || begun.elapsed() >= moment)?;
+        home.signet(["-d"])?.args([home.trust()]).args(["key", "list"]).ok()?;
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let rounds: Vec<_> = (0..12).map(|round| scope.spawn(move || meet(round))).collect();
+        rounds.into_iter().try_for_each(|round| round.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?)
+    })
 }
 
 #[test]

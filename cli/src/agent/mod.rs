@@ -25,6 +25,7 @@ use tonic::{Response, Status, transport::Channel};
 
 pub use self::error::AgentError;
 use self::{
+    skew::Heard,
     socket::{Demand, Found, Link},
     start::Launch,
     unlock::Locked,
@@ -236,8 +237,12 @@ impl Client {
             return Ok(link.clone());
         }
         let link = self.linked(IfAbsent::Start).await?;
-        skew::tell(&link.channel).await;
-        Ok(link)
+        if skew::tell(&link.channel).await == Heard::Yes || self.address != Address::Own {
+            return Ok(link);
+        }
+        // an agent that is idle for long ends by itself, perhaps at the moment at which it is wanted
+        self.link = None;
+        self.linked(IfAbsent::Start).await
     }
 
     /// A connection to an agent that runs already.
@@ -276,7 +281,9 @@ impl Client {
     /// # Errors
     /// [`AgentError::Start`], [`AgentError::Elsewhere`]
     pub async fn start(&mut self, launch: &Launch) -> Result<Link, AgentError> {
-        let started = start::start(launch, &self.environment).await;
+        // an agent that is at its end keeps ours from starting, and is gone a moment later
+        let mut in_the_way = holder::lives(&launch.state_dir);
+        let mut started = start::start(launch, &self.environment).await;
         let mut patience = RACE_TRIES;
         loop {
             match socket::connect(&launch.socket, Demand::Private).await? {
@@ -287,6 +294,10 @@ impl Client {
                     }
                     patience = patience.saturating_sub(1);
                     tokio::time::sleep(RACE_PAUSE).await;
+                }
+                Found::Nobody(_) if started.is_err() && in_the_way && !holder::lives(&launch.state_dir) => {
+                    in_the_way = false;
+                    started = start::start(launch, &self.environment).await;
                 }
                 Found::Nobody(error) => {
                     // the agent that cannot be reached explains more than the one that gave way to it

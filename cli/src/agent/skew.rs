@@ -6,10 +6,23 @@ use tonic::transport::Channel;
 use super::{agent_client, answered};
 use crate::{commands::version::VERSION, log::visible};
 
-/// Says so if the agent has another version. An agent that does not even tell its version fails at what is asked of it next.
-pub(super) async fn tell(channel: &Channel) {
-    if let Ok(status) = answered(agent_client(channel).status(v1::StatusRequest {})).await {
-        warn(&status);
+/// Whether the agent was there to tell its version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// It told it.
+    Yes,
+    /// It did not: it has ended, or it is so old that it fails at whatever is asked of it next.
+    No,
+}
+
+/// Says so if the agent has another version.
+pub(super) async fn tell(channel: &Channel) -> Heard {
+    match answered(agent_client(channel).status(v1::StatusRequest {})).await {
+        Ok(status) => {
+            warn(&status);
+            Heard::Yes
+        }
+        Err(_) => Heard::No,
     }
 }
 
