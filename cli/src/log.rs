@@ -3,9 +3,11 @@
 //! The rest of the client writes them with `tracing::warn!`, `info!` and `debug!`.
 
 use std::{
+    collections::BTreeSet,
     fmt::{self, Write as _},
     io::{self, IsTerminal, Write as _},
-    time::Instant,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -22,17 +24,30 @@ enum Layout {
     Pairs,
 }
 
-/// Writes this crate's events to stderr.
+impl Layout {
+    fn of_stderr() -> Self {
+        if io::stderr().is_terminal() { Self::Terminal } else { Self::Pairs }
+    }
+
+    fn line(self, level: Level, since_start: Duration, message: &str) -> String {
+        match self {
+            Self::Terminal => on_terminal(level, since_start.as_secs(), message),
+            Self::Pairs => in_pairs(level, OffsetDateTime::now_utc(), message),
+        }
+    }
+}
+
+/// Writes this crate's events to stderr, the same one once.
 struct Stderr {
     most: Level,
     layout: Layout,
     started: Instant,
+    said: Mutex<BTreeSet<String>>,
 }
 
 /// Sends events of `most` and worse to stderr from now on.
 pub fn start(most: Level) {
-    let layout = if io::stderr().is_terminal() { Layout::Terminal } else { Layout::Pairs };
-    let subscriber = Stderr { most, layout, started: Instant::now() };
+    let subscriber = Stderr { most, layout: Layout::of_stderr(), started: Instant::now(), said: Mutex::default() };
     // Fails only if a subscriber is set already, and then lines go there.
     drop(tracing::subscriber::set_global_default(subscriber));
 }
@@ -46,10 +61,11 @@ impl Subscriber for Stderr {
     fn event(&self, event: &Event<'_>) {
         let mut message = Message(String::new());
         event.record(&mut message);
-        let line = match self.layout {
-            Layout::Terminal => on_terminal(*event.metadata().level(), self.started.elapsed().as_secs(), &message.0),
-            Layout::Pairs => in_pairs(*event.metadata().level(), OffsetDateTime::now_utc(), &message.0),
-        };
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if !said.insert(message.0.clone()) {
+            return;
+        }
+        let line = self.layout.line(*event.metadata().level(), self.started.elapsed(), &message.0);
         // Nobody is left to tell if stderr is gone.
         drop(io::stderr().write_all(line.as_bytes()));
     }

@@ -2,19 +2,7 @@
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-const MISSING: [&str; 11] = [
-    "witness",
-    "delegation",
-    "key import",
-    "key export",
-    "key passwd",
-    "key remove",
-    "key rotate",
-    "init --rootkey",
-    "init --rootcert",
-    "key generate -o",
-    "key generate --output",
-];
+const MISSING: [&str; 5] = ["witness", "delegation", "key rotate", "init --rootkey", "init --rootcert"];
 /// Verbs with verbs of their own, under which Notary's other words mean nothing.
 const GROUPS: [&str; 4] = ["key", "agent", "audit", "ledger"];
 
@@ -68,7 +56,6 @@ mod tests {
             ("-d dir key -s https://h rotate gun root -r", "key rotate"),
             ("init gun --rootkey=a.pem", "init --rootkey"),
             ("init --rootcert a.pem gun", "init --rootcert"),
-            ("key generate ecdsa -oout", "key generate -o"),
             ("delegation add gun targets/a --all-paths", "delegation"),
         ] {
             assert_eq!(said(line), told(phrase), "{line}");

@@ -53,6 +53,9 @@ pub enum PromptError {
     /// Reading or writing failed.
     #[error("cannot read the answer: {0}")]
     Io(#[from] io::Error),
+    /// The input ended at a question: Ctrl-D, or nothing left to read.
+    #[error("no answer: the input ended")]
+    NoAnswer,
     /// A passphrase is wanted and there is nobody to ask.
     #[error("no passphrase for {key}: standard input is no terminal")]
     NoPassphrase {
@@ -92,6 +95,7 @@ impl PromptError {
             Self::NoPin { .. } => {
                 Some("run it in a terminal, or unlock the token first: signet agent unlock --pin-file FILE".to_owned())
             }
+            Self::NoAnswer => Some("nothing was done; repeat it and answer".to_owned()),
             Self::Io(_) | Self::TooManyAttempts => None,
         }
     }
@@ -194,6 +198,32 @@ impl Prompt {
             }
         }
         Err(PromptError::TooManyAttempts)
+    }
+
+    /// Another passphrase for a key that has one: always asked, or nothing would change.
+    ///
+    /// # Errors
+    /// [`PromptError::NoPassphrase`] if nobody can be asked, [`PromptError::TooManyAttempts`].
+    pub fn another_passphrase(&self, role: &str, key_id: &str) -> Result<Passphrase, PromptError> {
+        let mut state = self.state();
+        for _ in 0..ROUNDS {
+            if !state.person.is_there() {
+                let key = format!("the new passphrase of the {role} key{}", with_id(key_id));
+                return Err(PromptError::NoPassphrase { key, variable: None });
+            }
+            if let Some(passphrase) = state.person.new_passphrase(role, key_id)? {
+                return Ok(passphrase);
+            }
+        }
+        Err(PromptError::TooManyAttempts)
+    }
+
+    /// A line that a person types, such as the number of a choice.
+    ///
+    /// # Errors
+    /// [`PromptError::Io`] if the terminal or standard input fails.
+    pub fn line(&mut self, question: &str) -> Result<String, PromptError> {
+        self.state().person.line(question)
     }
 
     /// A token's user PIN. `token` names it for people, `hint` says what its counter is known to be.
@@ -343,7 +373,11 @@ impl Person {
         self.show(question)?;
         match self {
             Self::AtTerminal => {
-                let typed = Zeroizing::new(rpassword::read_password_with_config(terminal())?);
+                let typed = match rpassword::read_password_with_config(terminal()) {
+                    Ok(typed) => Zeroizing::new(typed),
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(PromptError::NoAnswer),
+                    Err(error) => return Err(error.into()),
+                };
                 Ok(Passphrase::from(SecretString::from(typed.as_str())))
             }
             #[cfg(test)]

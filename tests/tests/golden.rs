@@ -53,6 +53,7 @@ transcripts! {
     first_steps
     help
     json
+    keys
     like_notary
     publishing
     wrong_words
@@ -126,6 +127,9 @@ impl Session {
             (r"(?P<before>\bhash +)[0-9a-f]{64}\b", "$before[HASH]"),
             (r"\buid:[0-9]+", "uid:[UID]"),
             (r#""(?P<name>key|digest|content|collection)":"[0-9a-f]{64}""#, r#""$name":"[HASH]""#),
+            (r"(?P<before>key remove |path: |remove |Deleted )[0-9a-f]{64}\b", "$before[KEYID]"),
+            (r"(?P<before>key ID )[0-9a-f]{12}\b", "$before[12]"),
+            (r"\.signet-[0-9a-f-]{36}", ".signet-[UUID]"),
             (r"\bwith ID [0-9a-f]{7}\b", "with ID [KEYID]"),
             (r"agent-[0-9a-f]{16}\.sock", "agent-[LEDGER].sock"),
             (r"pid [0-9]+", "pid [PID]"),

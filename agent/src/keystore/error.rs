@@ -103,6 +103,12 @@ pub enum KeystoreError {
         /// What is wrong with it.
         why: String,
     },
+    /// What was to be imported is no private key that can be used.
+    #[error("this is no private key that can be imported: {why}")]
+    NotAKey {
+        /// What is wrong with it.
+        why: String,
+    },
     /// A key file of that name exists already.
     #[error("{} exists already and is not overwritten", .path.display())]
     KeyExists {
@@ -139,6 +145,7 @@ impl KeystoreError {
             | Self::UnsafePath { .. }
             | Self::CorruptKey { .. }
             | Self::KeyExists { .. }
+            | Self::NotAKey { .. }
             | Self::Busy
             | Self::Io { .. } => true,
         }

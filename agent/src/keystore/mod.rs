@@ -27,10 +27,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use signet_tuf::{Algorithm, Gun};
+use signet_tuf::{Algorithm, Gun, KeyId};
 
 use self::actor::Keystore;
-use self::file::FileRequest;
+use self::file::{FileRequest, Incoming, OpenedBy};
 use self::pkcs11::{Module, Pkcs11Token};
 use self::queue::ask;
 use crate::caller::Connection;
@@ -39,6 +39,7 @@ use crate::ledger::Permit;
 use crate::secret::Secret;
 
 pub use error::{KeystoreError, Reached, StartError};
+pub use file::Written;
 pub use place::{KeyInfo, KeySelector, Listing, Located, Place, PlaceState, TokenInfo, Tries};
 pub use trustdir::TrustDir;
 pub use unlock::{LastTry, Scope};
@@ -290,10 +291,72 @@ impl Keystores {
         old: Option<Secret>,
         new: Secret,
         connection: &Arc<Connection>,
-    ) -> Result<KeyInfo, KeystoreError> {
+    ) -> Result<(KeyInfo, Written), KeystoreError> {
         let (dir, key, connection) = (dir.clone(), key.to_owned(), Arc::clone(connection));
         ask(&self.shared.files, FILES, |reply| FileRequest::SetPassphrase { dir, key, old, new, connection, reply })
             .await
+    }
+
+    /// Opens a private key from elsewhere and holds it for this connection; [`Self::set_passphrase`] writes it.
+    ///
+    /// # Errors
+    /// `NotAKey`, `Locked` without its passphrase, `SecretIncorrect`, `KeyExists`, `NotSupported`.
+    pub async fn import(
+        &self,
+        dir: &TrustDir,
+        pem: Secret,
+        passphrase: Secret,
+        (role, gun): (&str, Option<&Gun>),
+        connection: &Arc<Connection>,
+    ) -> Result<KeyInfo, KeystoreError> {
+        self.take_in(dir, pem, OpenedBy::Passphrase(passphrase), (role, gun), connection).await
+    }
+
+    /// Stores an encrypted private key from elsewhere as it is. That it is the key `id` shows when it is unlocked.
+    ///
+    /// # Errors
+    /// `NotAKey`, `KeyExists`, `NotSupported`, `Io`.
+    pub async fn import_sealed(
+        &self,
+        dir: &TrustDir,
+        pem: Secret,
+        id: KeyId,
+        (role, gun): (&str, Option<&Gun>),
+        connection: &Arc<Connection>,
+    ) -> Result<KeyInfo, KeystoreError> {
+        self.take_in(dir, pem, OpenedBy::Nobody(id), (role, gun), connection).await
+    }
+
+    async fn take_in(
+        &self,
+        dir: &TrustDir,
+        pem: Secret,
+        opened_by: OpenedBy,
+        (role, gun): (&str, Option<&Gun>),
+        connection: &Arc<Connection>,
+    ) -> Result<KeyInfo, KeystoreError> {
+        writable(role)?;
+        let incoming = Incoming { pem, opened_by, role: role.to_owned(), gun: gun.map(Gun::to_string) };
+        let (dir, connection) = (dir.clone(), Arc::downgrade(connection));
+        ask(&self.shared.files, FILES, |reply| FileRequest::Import { dir, incoming, connection, reply }).await
+    }
+
+    /// A key file as encrypted PEM with its ID in a header.
+    ///
+    /// # Errors
+    /// `UnknownKey`, `CorruptKey`, `UnsafePath`, `NotSupported` for a file without a passphrase.
+    pub async fn export(&self, dir: &TrustDir, key: &str) -> Result<String, KeystoreError> {
+        let (dir, key) = (dir.clone(), key.to_owned());
+        ask(&self.shared.files, FILES, |reply| FileRequest::Export { dir, key, reply }).await
+    }
+
+    /// Removes a key file; the key is gone from memory too.
+    ///
+    /// # Errors
+    /// `UnknownKey`, `Io`.
+    pub async fn remove_file(&self, dir: &TrustDir, key: &str) -> Result<KeyInfo, KeystoreError> {
+        let (dir, key) = (dir.clone(), key.to_owned());
+        ask(&self.shared.files, FILES, |reply| FileRequest::Remove { dir, key, reply }).await
     }
 
     fn token(&self, name: &str) -> Result<&Keystore, KeystoreError> {

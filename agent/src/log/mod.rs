@@ -5,5 +5,5 @@
 mod record;
 mod tree;
 
-pub use record::{Event, Record, Subject};
+pub use record::{Event, KeyFileAct, Record, Subject};
 pub use tree::{Frontier, Hash, consistency_proof, inclusion_proof, leaf_hash, root_hash};

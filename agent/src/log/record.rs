@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use signet_tuf::{Digest, Gun, KeyName, Role, Version, json};
+use signet_tuf::{Digest, Gun, KeyId, KeyName, Role, Version, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::tree::{Hash, leaf_hash};
@@ -120,6 +120,19 @@ pub enum Event {
         /// Where it is.
         place: String,
     },
+    /// Something was done to a key file.
+    KeyFile {
+        /// What.
+        act: KeyFileAct,
+        /// The canonical key ID.
+        key_id: KeyId,
+        /// What the key is for; empty if nothing says so.
+        role: String,
+        /// Empty if it serves any collection.
+        gun: String,
+        /// Where the file is.
+        place: String,
+    },
     /// A token was unlocked until it is locked again.
     Unlocked {
         /// The token, as configured.
@@ -130,6 +143,30 @@ pub enum Event {
         /// The token, as configured; empty: all.
         token: String,
     },
+}
+
+/// What can be done to a key file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyFileAct {
+    /// A key from elsewhere was stored.
+    Imported,
+    /// Its encrypted form was given away.
+    Exported,
+    /// It is about to be removed.
+    Removed,
+    /// It has another passphrase.
+    Resealed,
+}
+
+impl KeyFileAct {
+    const fn kind(self) -> &'static str {
+        match self {
+            Self::Imported => "key-imported",
+            Self::Exported => "key-exported",
+            Self::Removed => "key-removed",
+            Self::Resealed => "key-resealed",
+        }
+    }
 }
 
 /// An event with its place in the log.
@@ -231,6 +268,13 @@ impl Event {
                 fields.text("kind", "key-made");
                 fields.text("key", key);
                 fields.text("algorithm", algorithm);
+                fields.text("role", role);
+                fields.text("gun", gun);
+                fields.text("place", place);
+            }
+            Self::KeyFile { act, key_id, role, gun, place } => {
+                fields.text("kind", act.kind());
+                fields.text("key_id", key_id);
                 fields.text("role", role);
                 fields.text("gun", gun);
                 fields.text("place", place);

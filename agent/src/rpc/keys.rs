@@ -1,5 +1,7 @@
 //! `signet.v1.Keys`.
 
+use std::sync::Arc;
+
 use signet_proto::v1::{self, generate_key_request::Place as Wanted, keys_server};
 use signet_tuf::{Algorithm, Gun};
 use tonic::{Request, Response, Status};
@@ -7,8 +9,8 @@ use tonic::{Request, Response, Status};
 use super::{Services, optional_path, status};
 use crate::{
     caller::Connection,
-    keystore::{KeyInfo, KeystoreError, Place, PlaceState, TrustDir},
-    log::Event,
+    keystore::{KeyInfo, KeystoreError, Place, PlaceState, TrustDir, Written},
+    log::{Event, KeyFileAct},
     secret::Secret,
     sign::{CertificateRequest, SignError, Signing, open_trust_dir},
 };
@@ -42,10 +44,7 @@ impl keys_server::Keys for Services {
         let connection = self.caller(&request)?;
         let asked = request.into_inner();
         let algorithm: Algorithm = asked.algorithm.parse().map_err(|error| status::bad_request("algorithm", error))?;
-        let gun = match asked.gun.as_str() {
-            "" => None,
-            gun => Some(Gun::parse(gun).map_err(|error| status::bad_request("gun", error))?),
-        };
+        let gun = gun(&asked.gun)?;
         let (made, wants_passphrase) = match asked.place {
             Some(Wanted::Token(token)) => {
                 let signing = self.signing.clone();
@@ -69,18 +68,69 @@ impl keys_server::Keys for Services {
     }
 
     async fn import(&self, request: Request<v1::ImportKeyRequest>) -> Result<Response<v1::ImportKeyResponse>, Status> {
-        self.caller(&request)?;
-        Err(status::not_served("Keys.Import"))
+        let connection = self.caller(&request)?;
+        let asked = request.into_inner();
+        let (pem, passphrase) = (Secret::from(asked.pem), secret("passphrase", asked.passphrase)?);
+        let new = secret("new_passphrase", asked.new_passphrase)?;
+        let gun = gun(&asked.gun)?;
+        let dir = match asked.place {
+            Some(v1::import_key_request::Place::TrustDir(dir)) => open_wanted(dir).await?,
+            Some(v1::import_key_request::Place::Token(_)) => {
+                return Err(status::bad_request(
+                    "place",
+                    "a key can only be imported into a trust directory, not into a token",
+                ));
+            }
+            None => return Err(status::bad_request("place", "a trust directory is wanted")),
+        };
+        let for_what = (asked.role.as_str(), gun.as_ref());
+        let keystores = &self.signing.keystores;
+        if !asked.key_id.is_empty() {
+            let id = asked.key_id.parse().map_err(|error| status::bad_request("key_id", error))?;
+            let stored = keystores.import_sealed(&dir, pem, id, for_what, &connection).await.map_err(status::status)?;
+            record_file(&self.signing, &connection, KeyFileAct::Imported, &stored).await.map_err(status::status)?;
+            return Ok(Response::new(v1::ImportKeyResponse { key: Some(key(stored)), wants_passphrase: false }));
+        }
+        let held = keystores.import(&dir, pem, passphrase, for_what, &connection).await.map_err(status::status)?;
+        if new.is_empty() {
+            return Ok(Response::new(v1::ImportKeyResponse { key: Some(key(held)), wants_passphrase: true }));
+        }
+        let signing = self.signing.clone();
+        let id = held.key_id.to_string();
+        let written = self.finish(async move { seal(&signing, &connection, &dir, &id, None, new).await }).await?;
+        Ok(Response::new(v1::ImportKeyResponse { key: Some(key(written)), wants_passphrase: false }))
     }
 
     async fn export(&self, request: Request<v1::ExportKeyRequest>) -> Result<Response<v1::ExportKeyResponse>, Status> {
-        self.caller(&request)?;
-        Err(status::not_served("Keys.Export"))
+        let connection = self.caller(&request)?;
+        let v1::ExportKeyRequest { key: wanted, trust_dir } = request.into_inner();
+        let dir = open_wanted(trust_dir).await?;
+        let pem = self.signing.keystores.export(&dir, &wanted).await.map_err(status::status)?;
+        let info = self.file_key(&dir, &wanted, &connection).await?;
+        record_file(&self.signing, &connection, KeyFileAct::Exported, &info).await.map_err(status::status)?;
+        Ok(Response::new(v1::ExportKeyResponse { pem: pem.into_bytes() }))
     }
 
     async fn delete(&self, request: Request<v1::DeleteKeyRequest>) -> Result<Response<v1::DeleteKeyResponse>, Status> {
-        self.caller(&request)?;
-        Err(status::not_served("Keys.Delete"))
+        let connection = self.caller(&request)?;
+        let asked = request.into_inner();
+        if !asked.place.starts_with("file:") {
+            let what = "only key files are removed: a key on a token is removed with the token's own tools";
+            return Err(status::bad_request("place", what));
+        }
+        let dir = open_wanted(asked.trust_dir).await?;
+        let info = self.file_key(&dir, &asked.key, &connection).await?;
+        if !info.places.iter().any(|(place, _)| place.to_string() == asked.place) {
+            return Err(status::status(KeystoreError::UnknownKey { key: asked.key }));
+        }
+        let signing = self.signing.clone();
+        let removed = async move {
+            record_file(&signing, &connection, KeyFileAct::Removed, &info).await?;
+            signing.keystores.remove_file(&dir, &asked.key).await?;
+            Ok::<_, SignError>(())
+        };
+        self.finish(removed).await?;
+        Ok(Response::new(v1::DeleteKeyResponse {}))
     }
 
     async fn change_passphrase(
@@ -89,17 +139,13 @@ impl keys_server::Keys for Services {
     ) -> Result<Response<v1::ChangePassphraseResponse>, Status> {
         let connection = self.caller(&request)?;
         let asked = request.into_inner();
-        let (old, new) = (Secret::from(asked.old_passphrase), Secret::from(asked.new_passphrase));
+        let old = secret("old_passphrase", asked.old_passphrase)?;
+        let new = secret("new_passphrase", asked.new_passphrase)?;
         let dir = open_wanted(asked.trust_dir).await?;
-        let first = old.is_empty();
-        let old = (!first).then_some(old);
+        let old = (!old.is_empty()).then_some(old);
         let signing = self.signing.clone();
-        let changed = self.finish(async move {
-            let changed = signing.keystores.set_passphrase(&dir, &asked.key, old, new, &connection).await?;
-            if first { record_made(&signing, &connection, changed).await } else { Ok(changed) }
-        });
-        let changed = changed.await?;
-        Ok(Response::new(v1::ChangePassphraseResponse { key: Some(key(changed)) }))
+        let changed = self.finish(async move { seal(&signing, &connection, &dir, &asked.key, old, new).await });
+        Ok(Response::new(v1::ChangePassphraseResponse { key: Some(key(changed.await?)) }))
     }
 
     async fn attest(&self, request: Request<v1::AttestKeyRequest>) -> Result<Response<v1::AttestKeyResponse>, Status> {
@@ -124,6 +170,72 @@ impl keys_server::Keys for Services {
         let made = self.finish(async move { signing.certify(connection, asked).await }).await?;
         Ok(Response::new(v1::CertifyKeyResponse { pem: made.pem.into_bytes(), record: made.record, place: made.place }))
     }
+}
+
+impl Services {
+    /// A key of a trust directory's files.
+    async fn file_key(&self, dir: &TrustDir, wanted: &str, connection: &Arc<Connection>) -> Result<KeyInfo, Status> {
+        let listing = self.signing.keystores.list(Some(dir), connection).await;
+        let is_meant = |info: &KeyInfo| {
+            info.key_id.to_string() == wanted || info.name.is_some_and(|name| name.to_string() == wanted)
+        };
+        let found = listing.keys.into_iter().find(is_meant);
+        found.ok_or_else(|| status::status(KeystoreError::UnknownKey { key: wanted.to_owned() }))
+    }
+}
+
+/// Writes a key file under a passphrase, and records what that meant.
+async fn seal(
+    signing: &Signing,
+    connection: &Arc<Connection>,
+    dir: &TrustDir,
+    key: &str,
+    old: Option<Secret>,
+    new: Secret,
+) -> Result<KeyInfo, SignError> {
+    let (info, written) = signing.keystores.set_passphrase(dir, key, old, new, connection).await?;
+    match written {
+        Written::Made => return record_made(signing, connection, info).await,
+        Written::Imported => record_file(signing, connection, KeyFileAct::Imported, &info).await?,
+        Written::Rewritten => record_file(signing, connection, KeyFileAct::Resealed, &info).await?,
+    }
+    Ok(info)
+}
+
+async fn record_file(
+    signing: &Signing,
+    connection: &Connection,
+    act: KeyFileAct,
+    info: &KeyInfo,
+) -> Result<(), SignError> {
+    let file = info.places.iter().find(|(place, _)| matches!(place, Place::File(_)));
+    let event = Event::KeyFile {
+        act,
+        key_id: info.key_id,
+        role: info.role.clone().unwrap_or_default(),
+        gun: info.gun.clone().unwrap_or_default(),
+        place: file.map(|(place, _)| place.to_string()).unwrap_or_default(),
+    };
+    signing.ledger.append(Some(connection.principal().clone()), event).await?;
+    Ok(())
+}
+
+/// Longer than any passphrase that a person keeps.
+const MAX_SECRET_BYTES: usize = 4096;
+
+pub(super) fn secret(field: &'static str, bytes: Vec<u8>) -> Result<Secret, Status> {
+    let secret = Secret::from(bytes);
+    if secret.expose().len() > MAX_SECRET_BYTES {
+        return Err(status::bad_request(field, format!("longer than {MAX_SECRET_BYTES} bytes")));
+    }
+    Ok(secret)
+}
+
+fn gun(text: &str) -> Result<Option<Gun>, Status> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    Gun::parse(text).map(Some).map_err(|error| status::bad_request("gun", error))
 }
 
 async fn record_made(signing: &Signing, connection: &Connection, made: KeyInfo) -> Result<KeyInfo, SignError> {

@@ -26,7 +26,7 @@ impl tokens_server::Tokens for Services {
     async fn unlock(&self, request: Request<v1::UnlockRequest>) -> Result<Response<v1::UnlockResponse>, Status> {
         let connection = self.caller(&request)?;
         let mut asked = request.into_inner();
-        let secret = Secret::from(std::mem::take(&mut asked.secret));
+        let secret = super::keys::secret("secret", std::mem::take(&mut asked.secret))?;
         let scope = match asked.scope() {
             v1::UnlockScope::Connection => Scope::Connection(Arc::downgrade(&connection)),
             v1::UnlockScope::Lasting => Scope::Lasting,

@@ -96,7 +96,7 @@ impl SignError {
             KeystoreError::UnsafePath { .. } | KeystoreError::Io { .. } | KeystoreError::KeyExists { .. } => {
                 Reason::UnsafePath
             }
-            KeystoreError::CorruptKey { .. } => Reason::CorruptKey,
+            KeystoreError::CorruptKey { .. } | KeystoreError::NotAKey { .. } => Reason::CorruptKey,
             KeystoreError::Busy => Reason::Busy,
         }
     }
@@ -175,6 +175,6 @@ fn metadata_of_keystore(error: &KeystoreError) -> Vec<(&'static str, String)> {
         | KeystoreError::KeyExists { path }
         | KeystoreError::Io { path, .. } => vec![("path", path.display().to_string())],
         KeystoreError::NotSupported { place, .. } => vec![("token", place.clone())],
-        KeystoreError::Busy => Vec::new(),
+        KeystoreError::Busy | KeystoreError::NotAKey { .. } => Vec::new(),
     }
 }

@@ -191,9 +191,10 @@ impl AgentError {
             Reason::UnsafePath => {
                 format!("make {} yours, and not writable for others", detail("path"))
             }
-            Reason::CorruptKey => {
-                format!("restore {} from a backup, or take it out of the directory", detail("path"))
-            }
+            Reason::CorruptKey => match self.detail("path") {
+                Some(path) => format!("restore {path} from a backup, or take it out of the directory"),
+                None => return None,
+            },
             Reason::DeniedByPolicy => "ask who administers the agent".to_owned(),
             Reason::ApprovalsMissing => {
                 format!("{} more must approve proposal {}, then repeat", detail("missing"), detail("proposal"))

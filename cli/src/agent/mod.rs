@@ -4,6 +4,7 @@
 
 pub mod error;
 mod holder;
+mod keys;
 pub mod skew;
 pub mod socket;
 pub mod start;
@@ -23,7 +24,10 @@ use signet_tuf::{Gun, Role};
 use time::OffsetDateTime;
 use tonic::{Response, Status, transport::Channel};
 
-pub use self::error::AgentError;
+pub use self::{
+    error::AgentError,
+    keys::{Incoming, Sealed},
+};
 use self::{
     skew::Heard,
     socket::{Demand, Found, Link},

@@ -98,11 +98,25 @@ pub async fn unlock(channel: &Channel, prompt: &Prompt, trust_dir: &str, locked:
 }
 
 async fn unlock_file(channel: &Channel, prompt: &Prompt, trust_dir: &str, locked: &Locked) -> Result<(), AgentError> {
-    let mut candidates = prompt.candidates(&locked.role, &locked.key_id);
+    file_passphrase(channel, prompt, trust_dir, &locked.role, &locked.key_id).await.map(drop)
+}
+
+/// Unlocks a key file, and answers with the passphrase that did it.
+///
+/// # Errors
+/// [`AgentError`]
+pub(super) async fn file_passphrase(
+    channel: &Channel,
+    prompt: &Prompt,
+    trust_dir: &str,
+    role: &str,
+    key_id: &str,
+) -> Result<Passphrase, AgentError> {
+    let mut candidates = prompt.candidates(role, key_id);
     loop {
         let passphrase = candidates.another()?;
         let request = v1::UnlockRequest {
-            what: Some(v1::unlock_request::What::Key(locked.key_id.clone())),
+            what: Some(v1::unlock_request::What::Key(key_id.to_owned())),
             trust_dir: trust_dir.to_owned(),
             secret: passphrase.expose().to_vec(),
             scope: v1::UnlockScope::Connection.into(),
@@ -110,8 +124,8 @@ async fn unlock_file(channel: &Channel, prompt: &Prompt, trust_dir: &str, locked
         };
         match answered(tokens_client(channel).unlock(request)).await {
             Ok(_) => {
-                prompt.remember(&locked.role, &passphrase);
-                return Ok(());
+                prompt.remember(role, &passphrase);
+                return Ok(passphrase);
             }
             Err(error) if error.reason() == Some(Reason::SecretIncorrect) => {}
             Err(error) => return Err(error),

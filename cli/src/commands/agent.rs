@@ -1,9 +1,9 @@
 //! `agent start|status|stop|unlock|lock`.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
-    os::unix::process::CommandExt,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -35,6 +35,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 const STOP_PAUSE: Duration = Duration::from_millis(20);
 /// Nothing to stop and nothing unlocked: not a failure.
 const NONE_RUNS: &str = "No signet-agent runs.";
+/// Mode bits of group and others.
+const OTHERS: u32 = 0o077;
 /// No PIN is longer.
 const MAX_PIN_BYTES: u64 = 4096;
 
@@ -154,7 +156,11 @@ async fn status(context: &mut Context, form: Form) -> Result<(), CliError> {
 }
 
 fn in_words(status: &v1::StatusResponse, tokens: &[v1::Token], socket: &Path) -> String {
-    let config = if status.config_file.is_empty() { "defaults" } else { &status.config_file };
+    let config = match (status.config_file.as_str(), config_changed(status)) {
+        ("", _) => "defaults".to_owned(),
+        (file, false) => file.to_owned(),
+        (file, true) => format!("{file}, changed since the agent started: restart it to use it, signet agent stop"),
+    };
     let idle = match status.idle_timeout_seconds {
         0 => "runs until it is stopped".to_owned(),
         seconds => format!("ends after {seconds} s without a request"),
@@ -183,6 +189,12 @@ fn in_words(status: &v1::StatusResponse, tokens: &[v1::Token], socket: &Path) ->
     format!("{head}\n{}", table(&["TOKEN", "SERIAL", "STATE", "PIN TRIES", "TROUBLE"], &rows))
 }
 
+/// Whether agent.toml was written, or removed, after the agent had read it.
+fn config_changed(status: &v1::StatusResponse) -> bool {
+    let written = fs::metadata(&status.config_file).and_then(|about| about.modified()).map(OffsetDateTime::from);
+    !status.config_file.is_empty() && written.map_or(true, |at| at.unix_timestamp() > status.started)
+}
+
 fn in_json(status: &v1::StatusResponse, tokens: &[v1::Token], socket: &Path) -> serde_json::Value {
     let tokens: Vec<_> = tokens
         .iter()
@@ -199,6 +211,7 @@ fn in_json(status: &v1::StatusResponse, tokens: &[v1::Token], socket: &Path) -> 
     json!({
         "version": status.version, "pid": status.pid, "started": instant(status.started),
         "socket": socket.display().to_string(), "state_dir": status.state_dir, "config_file": status.config_file,
+        "config_changed": config_changed(status),
         "ledger_id": status.ledger_id, "records": status.records, "root_hash": hex::encode(&status.root_hash),
         "idle_timeout_seconds": status.idle_timeout_seconds, "max_request_bytes": status.max_request_bytes,
         "generate": rules, "tokens": tokens,
@@ -296,7 +309,14 @@ fn pin_from(file: &Path) -> Result<Passphrase, CliError> {
     let opened: io::Result<Box<dyn Read>> = if file == Path::new("-") {
         Ok(Box::new(io::stdin()))
     } else {
-        File::open(file).map(|file| Box::new(file) as _)
+        let opened = File::open(file).map_err(|error| unreadable(error.to_string()))?;
+        let about = opened.metadata().map_err(|error| unreadable(error.to_string()))?;
+        // a pipe or a terminal holds nothing that stays
+        if about.is_file() && about.permissions().mode() & OTHERS != 0 {
+            let message = format!("others may read or write {}, so no PIN is taken from it", file.display());
+            return Err(CliError::with_remedy(message, format!("chmod 600 {}", file.display())));
+        }
+        Ok(Box::new(opened))
     };
     let mut text = Zeroizing::new(String::new());
     opened
@@ -321,7 +341,7 @@ async fn lock(context: &mut Context, token: String) -> Result<(), CliError> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{os::unix::fs::PermissionsExt, path::Path};
 
     use signet_proto::v1;
 
@@ -344,6 +364,28 @@ mod tests {
     fn status_says_who_where_and_what() {
         let expected = "signet-agent 0.1.0, pid 4711, since 2026-09-21T14:13:20Z\n  socket  /r/a.sock\n  state   /s\n  config  defaults\n  ledger  ab, 12 records\n  hash    cdcd\n  life    runs until it is stopped\n\nNo tokens configured.\n";
         assert_eq!(in_words(&status(), &[], Path::new("/r/a.sock")), expected);
+    }
+
+    #[test]
+    fn a_configuration_that_changed_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let written =
+            time::OffsetDateTime::from(file.as_file().metadata().unwrap().modified().unwrap()).unix_timestamp();
+        for (started, changed) in [(written - 1, true), (written + 1, false)] {
+            let config_file = file.path().display().to_string();
+            let status = v1::StatusResponse { started, config_file, ..status() };
+            assert_eq!(in_words(&status, &[], Path::new("/a")).contains("changed since"), changed);
+            assert_eq!(in_json(&status, &[], Path::new("/a"))["config_changed"], changed);
+        }
+    }
+
+    #[test]
+    fn a_pin_file_for_everybody_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "1234").unwrap();
+        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
+        let error = pin_from(file.path()).unwrap_err();
+        assert!(error.remedy().unwrap().starts_with("chmod 600 "), "{error}");
     }
 
     #[test]

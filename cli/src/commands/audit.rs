@@ -145,6 +145,13 @@ impl Members {
                 self.say(", ", "place"),
             ]
             .concat(),
+            "key-imported" | "key-exported" | "key-removed" | "key-resealed" => [
+                self.say("key ID ", "key_id"),
+                self.say(", ", "role"),
+                self.say(" of ", "gun"),
+                self.say(", ", "place"),
+            ]
+            .concat(),
             _ => String::new(),
         }
     }

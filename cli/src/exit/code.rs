@@ -153,6 +153,7 @@ const fn of_prompt(error: &PromptError) -> Exit {
         | PromptError::NoPin { .. }
         | PromptError::Exhausted { .. }
         | PromptError::TooManyAttempts => Exit::KeyNotAtHand,
+        PromptError::NoAnswer => Exit::Declined,
         PromptError::Io(_) => Exit::Failed,
     }
 }

@@ -173,7 +173,9 @@ impl ServerError {
     pub fn remedy(&self) -> Option<String> {
         match self {
             Self::Url { .. } => Some("give the server with -s or in the configuration file".into()),
-            Self::Certificate { .. } => Some("check --tlscacert, --tlscert and --tlskey".into()),
+            Self::Certificate { .. } => Some(
+                "check --tlscacert, --tlscert and --tlskey: --tlscert and --tlskey are given together, a certificate and its own key".into(),
+            ),
             Self::Unreachable { cause, .. } => Some(match cause {
                 Unreachable::UnknownHost => "check the host name given with -s".into(),
                 Unreachable::Refused | Unreachable::Timeout(_) | Unreachable::Other(_) => {
@@ -191,6 +193,12 @@ impl ServerError {
             Self::Rejected { server, .. } => {
                 Some(format!("these are the words of {server}; what is staged stays staged"))
             }
+            Self::Status { server, status: 403, .. } => {
+                Some(format!("{server} knows you and does not let you do this: ask its operator for access"))
+            }
+            Self::Status { server, status: 413, .. } => Some(format!(
+                "{server}, or a proxy before it, takes no upload of this size: its operator must raise the limit; what is staged stays staged"
+            )),
             Self::Status { server, status: 500..=599, .. } => {
                 Some(format!("{server} fails, or a proxy before it: try again later, or tell its operator"))
             }

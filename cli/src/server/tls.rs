@@ -1,6 +1,6 @@
 //! The TLS side of the connection to notary-server, and the key form it answers with.
 
-use std::{fs, path::Path, time::Duration};
+use std::{error::Error, fs, path::Path, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::{Certificate, Client, Identity, redirect};
@@ -42,7 +42,21 @@ pub(super) fn client(settings: &ServerSettings) -> Result<Client, ServerError> {
     if settings.skip_tls_verify == SkipVerify::Yes {
         builder = builder.tls_danger_accept_invalid_certs(true);
     }
-    builder.build().map_err(|e| ServerError::Setup { cause: super::error::chain(&e) })
+    builder.build().map_err(|error| match &settings.client_cert {
+        Some(cert) if is_mismatch(&error) => not_pem(cert, "it does not belong to the key that was given with it"),
+        _ => ServerError::Setup { cause: super::error::chain(&error) },
+    })
+}
+
+fn is_mismatch(error: &reqwest::Error) -> bool {
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        if matches!(cause.downcast_ref::<rustls::Error>(), Some(rustls::Error::InconsistentKeys(_))) {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ServerError> {

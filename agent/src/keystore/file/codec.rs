@@ -1,4 +1,4 @@
-//! Notary's key files: PEM with headers around PKCS#8, encrypted by PBES2.
+//! Key files: PEM with headers. Notary's are PKCS#8 encrypted by PBES2; those of OpenSSL and of old versions are read too.
 
 use der::asn1::OctetStringRef;
 use der::{Decode, Encode};
@@ -7,6 +7,7 @@ use pkcs8::pkcs5::EncryptionScheme;
 use pkcs8::pkcs5::pbes2::{self, Kdf, Pbkdf2Params, Pbkdf2Prf, Salt};
 use zeroize::Zeroizing;
 
+use super::legacy::Encryption;
 use super::private::{PrivateKey, PrivateKeyError};
 use crate::secret::Secret;
 
@@ -25,8 +26,22 @@ pub(super) struct KeyFile {
 }
 
 enum Body {
-    Encrypted(Vec<u8>),
-    Plain(Zeroizing<Vec<u8>>),
+    Pbes2(Vec<u8>),
+    Legacy(Form, Encryption, Vec<u8>),
+    Plain(Form, Zeroizing<Vec<u8>>),
+}
+
+/// What is inside the encryption, if there is any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// RFC 5958.
+    Pkcs8,
+    /// RFC 5915, an elliptic-curve key.
+    Sec1,
+    /// RFC 8017, an RSA key.
+    Pkcs1,
+    /// Notary's Ed25519 key before 0.6.
+    NotaryEd25519,
 }
 
 /// Whether a key file wants a passphrase.
@@ -48,35 +63,99 @@ pub(super) enum OpenError {
 impl KeyFile {
     /// Reads the envelope; says what is wrong with it otherwise.
     pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
-        let block = pem::parse(text).map_err(|error| format!("it is not PEM ({error})"))?;
+        let block = only_key(text)?;
         let header = |name| block.headers().get(name).filter(|value| !value.is_empty()).map(str::to_owned);
         let (role, gun) = (header("role"), header("gun"));
-        let body = match block.tag() {
-            ENCRYPTED => Body::Encrypted(block.into_contents()),
-            PLAIN => Body::Plain(Zeroizing::new(block.into_contents())),
-            // Notary 0.1 to 0.5 wrote OpenSSL's old PEM encryption.
-            tag @ ("EC PRIVATE KEY" | "RSA PRIVATE KEY" | "ED25519 PRIVATE KEY") => {
-                return Err(format!("`{tag}` is an old form: convert it with `notary key passwd`"));
-            }
+        let legacy = header("DEK-Info").map(|info| Encryption::parse(&info)).transpose()?;
+        if header("Proc-Type").is_some_and(|kind| kind.contains("ENCRYPTED")) && legacy.is_none() {
+            return Err("it is encrypted, and its DEK-Info header is missing".to_owned());
+        }
+        let form = match block.tag() {
+            ENCRYPTED => None,
+            PLAIN => Some(Form::Pkcs8),
+            "EC PRIVATE KEY" => Some(Form::Sec1),
+            "RSA PRIVATE KEY" => Some(Form::Pkcs1),
+            "ED25519 PRIVATE KEY" => Some(Form::NotaryEd25519),
             tag => return Err(format!("it holds `{tag}`, not a private key")),
+        };
+        let content = block.into_contents();
+        if content.is_empty() {
+            return Err("it has a header and no body".to_owned());
+        }
+        let body = match (form, legacy) {
+            (None, _) => Body::Pbes2(content),
+            (Some(form), Some(encryption)) => Body::Legacy(form, encryption, content),
+            (Some(form), None) => Body::Plain(form, Zeroizing::new(content)),
         };
         Ok(Self { role, gun, body })
     }
 
     pub(super) fn sealing(&self) -> Sealing {
         match self.body {
-            Body::Encrypted(_) => Sealing::Encrypted,
-            Body::Plain(_) => Sealing::Plain,
+            Body::Pbes2(_) | Body::Legacy(..) => Sealing::Encrypted,
+            Body::Plain(..) => Sealing::Plain,
         }
     }
 
     /// Decrypts the key; a plain one is read whatever the passphrase.
     pub(super) fn open(&self, passphrase: &Secret) -> Result<PrivateKey, OpenError> {
         match &self.body {
-            Body::Plain(der) => PrivateKey::from_pkcs8(der).map_err(|error| OpenError::Corrupt(error.to_string())),
-            Body::Encrypted(der) => decrypt(der, passphrase),
+            Body::Plain(form, der) => form.read(der).map_err(|error| OpenError::Corrupt(error.to_string())),
+            Body::Pbes2(der) => decrypt(der, passphrase),
+            Body::Legacy(form, encryption, data) => {
+                let plain = encryption.decrypt(data, passphrase).ok_or(OpenError::WrongPassphrase)?;
+                form.read(&plain).map_err(of_decrypted)
+            }
         }
     }
+}
+
+impl Form {
+    fn read(self, der: &[u8]) -> Result<PrivateKey, PrivateKeyError> {
+        match self {
+            Self::Pkcs8 => PrivateKey::from_pkcs8(der),
+            Self::Sec1 => PrivateKey::from_sec1(der),
+            Self::Pkcs1 => PrivateKey::from_pkcs1(der),
+            Self::NotaryEd25519 => PrivateKey::from_notary_ed25519(der),
+        }
+    }
+}
+
+/// The one private key of a text. `openssl ecparam` writes the curve before it; text before the first block is a comment.
+fn only_key(text: &[u8]) -> Result<pem::Pem, String> {
+    const END: &[u8] = b"-----END ";
+    let last = text.windows(END.len()).rposition(|window| window == END).unwrap_or(0);
+    let rest = text.get(last..).unwrap_or_default();
+    let after = rest.iter().position(|byte| *byte == b'\n').and_then(|end| rest.get(end..)).unwrap_or_default();
+    if after.iter().any(|byte| !byte.is_ascii_whitespace()) {
+        return Err("something follows its end".to_owned());
+    }
+    let blocks = pem::parse_many(text).map_err(|error| format!("it is not PEM ({error})"))?;
+    let mut keys = blocks.into_iter().filter(|block| block.tag() != "EC PARAMETERS");
+    match (keys.next(), keys.next()) {
+        (Some(key), None) => Ok(key),
+        (Some(_), Some(_)) => Err("it holds more than one key".to_owned()),
+        (None, _) => Err("it is not PEM, or holds no key".to_owned()),
+    }
+}
+
+/// What was decrypted and is no key was decrypted with a wrong passphrase.
+fn of_decrypted(error: PrivateKeyError) -> OpenError {
+    match error {
+        PrivateKeyError::NotPkcs8 => OpenError::WrongPassphrase,
+        PrivateKeyError::Malformed(_) | PrivateKeyError::Unsupported(_) => OpenError::Corrupt(error.to_string()),
+    }
+}
+
+/// The same key file under the same passphrase, with these headers: for a key that is stored or exported as it is.
+pub(super) fn relabelled(text: &[u8], headers: &[(&str, &str)]) -> Result<String, String> {
+    let found = only_key(text)?;
+    let mut block = pem::Pem::new(found.tag(), found.contents());
+    let kept = ["Proc-Type", "DEK-Info"].into_iter().filter_map(|name| Some((name, found.headers().get(name)?)));
+    for (name, value) in kept.chain(headers.iter().copied()) {
+        block.headers_mut().add(name, value).map_err(|error| error.to_string())?;
+    }
+    Ok(pem::encode_config(&block, pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF)))
 }
 
 fn decrypt(der: &[u8], passphrase: &Secret) -> Result<PrivateKey, OpenError> {
@@ -100,10 +179,7 @@ fn decrypt(der: &[u8], passphrase: &Secret) -> Result<PrivateKey, OpenError> {
             OpenError::Corrupt(error.to_string())
         }
     })?;
-    PrivateKey::from_pkcs8(plain).map_err(|error| match error {
-        PrivateKeyError::NotPkcs8 => OpenError::WrongPassphrase,
-        PrivateKeyError::Malformed(_) | PrivateKeyError::Unsupported(_) => OpenError::Corrupt(error.to_string()),
-    })
+    PrivateKey::from_pkcs8(plain).map_err(of_decrypted)
 }
 
 /// The text of a key file that the real `notary` opens.
@@ -161,14 +237,94 @@ mod tests {
 
     #[test]
     fn what_is_not_a_key_file_is_said() {
+        let key = PrivateKey::generate(Algorithm::EcdsaP256).unwrap();
+        let good = seal(&key, &secret("correct"), Some("root"), None).unwrap();
         let cases: &[(&str, &str)] = &[
             ("", "not PEM"),
+            ("garbage", "not PEM"),
             ("-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n", "CERTIFICATE"),
-            ("-----BEGIN EC PRIVATE KEY-----\nAA==\n-----END EC PRIVATE KEY-----\n", "notary key passwd"),
+            ("-----BEGIN PRIVATE KEY-----\nrole: root\n\n-----END PRIVATE KEY-----\n", "no body"),
+            (&format!("{good}{good}"), "more than one"),
+            (&format!("{good}junk"), "follows"),
+            (&good[..good.len() / 2], "not PEM"),
+            (
+                "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAA==\n-----END EC PRIVATE KEY-----\n",
+                "DEK-Info",
+            ),
+            ("-----BEGIN EC PRIVATE KEY-----\nDEK-Info: RC2-CBC,00\n\nAA==\n-----END EC PRIVATE KEY-----\n", "RC2"),
+            (
+                "-----BEGIN EC PRIVATE KEY-----\nDEK-Info: AES-256-CBC,00\n\nAA==\n-----END EC PRIVATE KEY-----\n",
+                "length",
+            ),
         ];
         for (text, why) in cases {
             let said = KeyFile::parse(text.as_bytes()).err().unwrap();
-            assert!(said.contains(why), "{said}");
+            assert!(said.contains(why), "{why}: {said}");
         }
+        assert!(KeyFile::parse(format!("a comment\n{good}\n\n").as_bytes()).is_ok());
+    }
+
+    /// The real openssl, with its answer.
+    fn openssl(args: &[&str]) -> Vec<u8> {
+        let output = std::process::Command::new("openssl").args(args).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    }
+
+    #[test]
+    fn every_form_that_openssl_writes_is_read() {
+        let home = tempfile::tempdir().unwrap();
+        let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+        let (ec, rsa) = (path("ec"), path("rsa"));
+        openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-out", &ec]);
+        openssl(&["genrsa", "-out", &rsa, "2048"]);
+        for (source, convert) in [
+            // curve first, then the key
+            (&ec, &["ec", "-in"][..]),
+            (&ec, &["pkcs8", "-topk8", "-nocrypt", "-in"]),
+            (&ec, &["pkcs8", "-topk8", "-passout", "pass:correct", "-in"]),
+            (&ec, &["pkcs8", "-topk8", "-v2", "aes-256-cbc", "-passout", "pass:correct", "-in"]),
+            (
+                &ec,
+                &["pkcs8", "-topk8", "-v2", "aes-256-cbc", "-v2prf", "hmacWithSHA1", "-passout", "pass:correct", "-in"],
+            ),
+            (&ec, &["ec", "-aes-128-cbc", "-passout", "pass:correct", "-in"]),
+            (&ec, &["ec", "-aes-192-cbc", "-passout", "pass:correct", "-in"]),
+            (&ec, &["ec", "-aes-256-cbc", "-passout", "pass:correct", "-in"]),
+            (&ec, &["ec", "-des3", "-passout", "pass:correct", "-in"]),
+            (&rsa, &["rsa", "-traditional", "-in"]),
+            (&rsa, &["rsa", "-in"]),
+            (&rsa, &["rsa", "-traditional", "-aes256", "-passout", "pass:correct", "-in"]),
+            (&rsa, &["rsa", "-traditional", "-des3", "-passout", "pass:correct", "-in"]),
+            (&rsa, &["pkcs8", "-topk8", "-passout", "pass:correct", "-in"]),
+        ] {
+            let public = openssl(&["pkey", "-in", source, "-pubout", "-outform", "DER"]);
+            let text = openssl(&[convert, &[source]].concat());
+            let file = KeyFile::parse(&text).unwrap();
+            let key = file.open(&secret("correct")).unwrap();
+            assert_eq!(key.public().spki(), public, "{convert:?}");
+            if file.sealing() == Sealing::Encrypted {
+                for wrong in 0..20 {
+                    assert_eq!(
+                        file.open(&secret(&wrong.to_string())).unwrap_err(),
+                        OpenError::WrongPassphrase,
+                        "{convert:?}"
+                    );
+                }
+            }
+        }
+        let text = std::fs::read(&ec).unwrap();
+        assert!(String::from_utf8_lossy(&text).contains("EC PARAMETERS"));
+        assert!(KeyFile::parse(&text).unwrap().open(&secret("")).is_ok());
+    }
+
+    #[test]
+    fn a_relabelled_file_opens_as_before() {
+        let key = PrivateKey::generate(Algorithm::EcdsaP256).unwrap();
+        let text = seal(&key, &secret("correct"), Some("targets"), Some("example.com/x")).unwrap();
+        let other = super::relabelled(text.as_bytes(), &[("path", "x"), ("role", "user")]).unwrap();
+        let file = KeyFile::parse(other.as_bytes()).unwrap();
+        assert_eq!((file.role.as_deref(), file.gun.as_deref()), (Some("user"), None));
+        assert!(file.open(&secret("correct")).is_ok() && other.contains("path: x\n"));
     }
 }

@@ -11,6 +11,7 @@ use std::str::FromStr;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
 use signet_tuf::KeyId;
+use zeroize::Zeroizing;
 
 use super::codec::{KeyFile, Sealing};
 use crate::keystore::KeystoreError;
@@ -125,6 +126,11 @@ pub(super) fn exists(dir: &TrustDir, id: KeyId) -> bool {
 
 /// Reads a key file, if nobody else could have written it.
 pub(super) fn load(dir: &TrustDir, id: KeyId) -> Result<KeyFile, KeystoreError> {
+    load_text(dir, id).map(|(file, _)| file)
+}
+
+/// The same, with the text itself.
+pub(super) fn load_text(dir: &TrustDir, id: KeyId) -> Result<(KeyFile, Zeroizing<Vec<u8>>), KeystoreError> {
     let path = path_of(dir, id);
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = rustix::fs::openat(dir.private(), file_name(id), flags, Mode::empty()).map_err(|errno| match errno {
@@ -139,10 +145,18 @@ pub(super) fn load(dir: &TrustDir, id: KeyId) -> Result<KeyFile, KeystoreError> 
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(KeystoreError::UnsafePath { path, why: "it is not a file".to_owned() });
     }
-    let mut text = zeroize::Zeroizing::new(Vec::new());
+    let mut text = Zeroizing::new(Vec::new());
     let read = std::fs::File::from(file).take(MAX_BYTES).read_to_end(&mut text);
     read.map_err(|source| KeystoreError::Io { path: path.clone(), source })?;
-    KeyFile::parse(&text).map_err(|why| KeystoreError::CorruptKey { path, why })
+    let file = KeyFile::parse(&text).map_err(|why| KeystoreError::CorruptKey { path, why })?;
+    Ok((file, text))
+}
+
+/// Removes a key file; when this returns, it is gone from the disk.
+pub(super) fn remove(dir: &TrustDir, id: KeyId) -> Result<(), KeystoreError> {
+    let failed = |errno| trustdir::io_error(&path_of(dir, id), errno);
+    rustix::fs::unlinkat(dir.private(), file_name(id), AtFlags::empty()).map_err(failed)?;
+    rustix::fs::fsync(dir.private()).map_err(failed)
 }
 
 /// What may stand under the file's name already.

@@ -2,9 +2,11 @@
 
 mod codec;
 mod folder;
+mod legacy;
 mod private;
 mod store;
 mod token;
 
 pub(in crate::keystore) use private::{ec_public, ed25519_public, rsa_public};
-pub(in crate::keystore) use store::{FileRequest, spawn};
+pub use store::Written;
+pub(in crate::keystore) use store::{FileRequest, Incoming, OpenedBy, spawn};

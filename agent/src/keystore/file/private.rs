@@ -11,7 +11,7 @@ use aws_lc_rs::signature::{
 };
 use der::asn1::{Any, AnyRef, BitStringRef, OctetStringRef, SetOfVec, UintRef};
 use der::oid::ObjectIdentifier;
-use der::{Decode, Encode, Sequence};
+use der::{Decode, Encode, Sequence, Tag, Tagged};
 use ed25519_dalek::Signer;
 use p384::ecdsa::signature::hazmat::PrehashSigner;
 use signet_tuf::{Algorithm, PublicKey};
@@ -49,7 +49,7 @@ enum Signing {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum PrivateKeyError {
     /// Not even the outermost structure: after decryption, most likely a wrong passphrase.
-    #[error("it is not a PKCS#8 private key")]
+    #[error("it is not a private key")]
     NotPkcs8,
     #[error("{0}")]
     Malformed(&'static str),
@@ -125,16 +125,36 @@ impl PrivateKey {
                 .and_then(|inner| inner.as_bytes().try_into().ok())
                 .ok_or(PrivateKeyError::Malformed("its Ed25519 seed is not 32 bytes"))
                 .and_then(Self::ed25519),
-            NOTARY_ED25519 => {
-                let seed = content.get(32..64).filter(|_| content.len() == 96).and_then(|seed| seed.try_into().ok());
-                let key = Self::ed25519(seed.ok_or(PrivateKeyError::Malformed("its Ed25519 key is not 96 bytes"))?)?;
-                if content.get(..32) == Some(key.public.public()) && content.get(64..) == Some(key.public.public()) {
-                    Ok(key)
-                } else {
-                    Err(PrivateKeyError::Malformed("its Ed25519 public key does not belong to its private key"))
-                }
-            }
+            NOTARY_ED25519 => Self::from_notary_ed25519(content),
             other => Err(PrivateKeyError::Unsupported(format!("keys of type {other}"))),
+        }
+    }
+
+    /// Reads an elliptic-curve key as RFC 5915 has it, with its curve named inside.
+    pub(super) fn from_sec1(der: &[u8]) -> Result<Self, PrivateKeyError> {
+        let sec1 = sec1::EcPrivateKey::from_der(der).map_err(|_| PrivateKeyError::NotPkcs8)?;
+        let curve = sec1.parameters.and_then(|parameters| parameters.named_curve());
+        Self::ec(curve.ok_or(PrivateKeyError::Malformed("its curve is not named"))?, der)
+    }
+
+    /// Reads an RSA key as RFC 8017 has it.
+    pub(super) fn from_pkcs1(der: &[u8]) -> Result<Self, PrivateKeyError> {
+        // Whether it is one at all shows in its outermost structure.
+        let (any, _) = AnyRef::from_der_partial(der).map_err(|_| PrivateKeyError::NotPkcs8)?;
+        if any.tag() != Tag::Sequence {
+            return Err(PrivateKeyError::NotPkcs8);
+        }
+        Self::rsa(der)
+    }
+
+    /// Reads 96 bytes: public key, seed, public key.
+    pub(super) fn from_notary_ed25519(content: &[u8]) -> Result<Self, PrivateKeyError> {
+        let seed = content.get(32..64).filter(|_| content.len() == 96).and_then(|seed| seed.try_into().ok());
+        let key = Self::ed25519(seed.ok_or(PrivateKeyError::Malformed("its Ed25519 key is not 96 bytes"))?)?;
+        if content.get(..32) == Some(key.public.public()) && content.get(64..) == Some(key.public.public()) {
+            Ok(key)
+        } else {
+            Err(PrivateKeyError::Malformed("its Ed25519 public key does not belong to its private key"))
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use signet_tuf::{Algorithm, KeyId, KeyName, PublicKey};
 
-use super::codec::{self, Sealing};
+use super::codec::{self, KeyFile, OpenError, Sealing};
 use super::folder::{self, Existing, Folders, Outside};
 use super::token::{FileSession, FileToken};
 use crate::caller::Connection;
@@ -63,14 +63,61 @@ pub(in crate::keystore) enum FileRequest {
         connection: Weak<Connection>,
         reply: Reply<KeyInfo>,
     },
+    Import {
+        dir: TrustDir,
+        incoming: Incoming,
+        connection: Weak<Connection>,
+        reply: Reply<KeyInfo>,
+    },
+    Export {
+        dir: TrustDir,
+        key: String,
+        reply: Reply<String>,
+    },
+    Remove {
+        dir: TrustDir,
+        key: String,
+        reply: Reply<KeyInfo>,
+    },
     SetPassphrase {
         dir: TrustDir,
         key: String,
         old: Option<Secret>,
         new: Secret,
         connection: Arc<Connection>,
-        reply: Reply<KeyInfo>,
+        reply: Reply<(KeyInfo, Written)>,
     },
+}
+
+/// A key that comes from elsewhere, as PEM.
+#[derive(Debug)]
+pub(in crate::keystore) struct Incoming {
+    /// One private key, encrypted or not.
+    pub(in crate::keystore) pem: Secret,
+    /// What opens it.
+    pub(in crate::keystore) opened_by: OpenedBy,
+    pub(in crate::keystore) role: String,
+    pub(in crate::keystore) gun: Option<String>,
+}
+
+/// What is known of an encrypted key that comes from elsewhere.
+#[derive(Debug)]
+pub(in crate::keystore) enum OpenedBy {
+    /// Its passphrase; empty for a key that has none.
+    Passphrase(Secret),
+    /// Nothing but its ID: it is stored as it is, and its file's name stays a claim until it is unlocked.
+    Nobody(KeyId),
+}
+
+/// What writing a key file meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// A key that was generated here has its first file.
+    Made,
+    /// A key from elsewhere has its file here.
+    Imported,
+    /// A key has another passphrase.
+    Rewritten,
 }
 
 /// Starts the thread. It ends when the last sender is gone.
@@ -94,7 +141,7 @@ struct Open {
     unlocks: Unlocks,
     dir: TrustDir,
     /// Known only here while the key is not written.
-    unwritten: Option<Outside>,
+    unwritten: Option<(Outside, Written)>,
 }
 
 impl FileStore {
@@ -132,6 +179,11 @@ impl FileStore {
             FileRequest::Generate { dir, algorithm, role, gun, connection, reply } => {
                 reply.send(self.generate(&dir, algorithm, role, gun, connection));
             }
+            FileRequest::Import { dir, incoming, connection, reply } => {
+                reply.send(self.import(&dir, incoming, connection));
+            }
+            FileRequest::Export { dir, key, reply } => reply.send(self.export(&dir, &key)),
+            FileRequest::Remove { dir, key, reply } => reply.send(self.remove(&dir, &key)),
             FileRequest::SetPassphrase { dir, key, old, new, connection, reply } => {
                 reply.send(self.set_passphrase(&dir, &key, old.as_ref(), &new, &connection));
             }
@@ -151,7 +203,7 @@ impl FileStore {
         let (mut outsides, warnings) = self.folders.read(dir)?;
         let unwritten =
             self.open.iter().filter(|((id, _), open)| *id == dir.identity() && open.unlocks.admits(connection));
-        outsides.extend(unwritten.filter_map(|(_, open)| open.unwritten.clone()));
+        outsides.extend(unwritten.filter_map(|(_, open)| open.unwritten.clone()).map(|(outside, _)| outside));
         let located = outsides.iter().map(|outside| self.located(dir, outside, connection)).collect();
         Ok((located, warnings))
     }
@@ -261,22 +313,106 @@ impl FileStore {
         let failed = |fault| unwritten_failure(dir, fault);
         let mut session = FileToken::unwritten(dir).open_session(Access::ReadWrite).map_err(failed)?;
         let KeyObject { public, .. } = session.generate_key_pair(algorithm, &role).map_err(failed)?;
-        let id = public.canonical_id();
-        let place = Place::File(folder::path_of(dir, id));
-        let outside = Outside { id, role: Some(role), gun, sealing: Sealing::Encrypted };
+        let outside = Outside { id: public.canonical_id(), role: Some(role), gun, sealing: Sealing::Encrypted };
+        Ok(self.hold(dir, session, public, (outside, Written::Made), connection))
+    }
+
+    /// Keeps a key that has no file yet, for one connection.
+    fn hold(
+        &mut self,
+        dir: &TrustDir,
+        session: FileSession,
+        public: PublicKey,
+        (outside, written): (Outside, Written),
+        connection: Weak<Connection>,
+    ) -> KeyInfo {
+        let id = outside.id;
         let info = KeyInfo {
             name: Some(public.name()),
             key_id: id,
             public: Some(public.clone()),
             role: outside.role.clone(),
             gun: outside.gun.clone(),
-            places: vec![(place, PlaceState::Ready)],
+            places: vec![(Place::File(folder::path_of(dir, id)), PlaceState::Ready)],
         };
         self.seen.insert(id, public);
         let mut unlocks = Unlocks::default();
         unlocks.add(Scope::Connection(connection));
-        self.open.insert((dir.identity(), id), Open { session, unlocks, dir: dir.clone(), unwritten: Some(outside) });
-        Ok(info)
+        let open = Open { session, unlocks, dir: dir.clone(), unwritten: Some((outside, written)) };
+        self.open.insert((dir.identity(), id), open);
+        info
+    }
+
+    /// Holds a key from elsewhere until it gets a passphrase, or stores it as it is.
+    fn import(
+        &mut self,
+        dir: &TrustDir,
+        incoming: Incoming,
+        connection: Weak<Connection>,
+    ) -> Result<KeyInfo, KeystoreError> {
+        let Incoming { pem, opened_by, role, gun } = incoming;
+        let bad = |why: String| KeystoreError::NotAKey { why };
+        let file = KeyFile::parse(pem.expose()).map_err(bad)?;
+        let passphrase = match opened_by {
+            OpenedBy::Passphrase(passphrase) => passphrase,
+            OpenedBy::Nobody(id) => return store_as_it_is(dir, id, pem.expose(), role, gun),
+        };
+        if file.sealing() == Sealing::Encrypted && passphrase.is_empty() {
+            let place = Place::File(dir.private_path().to_owned());
+            return Err(KeystoreError::Locked {
+                key: "the imported key".to_owned(),
+                place,
+                token: None,
+                role: Some(role),
+            });
+        }
+        let key = file.open(&passphrase).map_err(|error| match error {
+            OpenError::WrongPassphrase => {
+                KeystoreError::SecretIncorrect { place: "the imported key".to_owned(), tries: Tries::Unknown }
+            }
+            OpenError::Corrupt(why) => bad(why),
+        })?;
+        let public = key.public().clone();
+        let id = public.canonical_id();
+        if folder::exists(dir, id) {
+            return Err(KeystoreError::KeyExists { path: folder::path_of(dir, id) });
+        }
+        let session = FileSession::holding(dir, key, &role);
+        let outside = Outside { id, role: Some(role), gun, sealing: Sealing::Encrypted };
+        Ok(self.hold(dir, session, public, (outside, Written::Imported), connection))
+    }
+
+    /// The file of a key, with its ID in a header as Notary's exports have it.
+    fn export(&mut self, dir: &TrustDir, key: &str) -> Result<String, KeystoreError> {
+        let id = self.find(dir, key)?;
+        let (file, text) = folder::load_text(dir, id)?;
+        let path = folder::path_of(dir, id);
+        if file.sealing() == Sealing::Plain {
+            let what = "the export of a key file without a passphrase".to_owned();
+            return Err(KeystoreError::NotSupported { place: path.display().to_string(), what });
+        }
+        let id = id.to_string();
+        let mut headers = vec![("path", id.as_str())];
+        headers.extend(file.gun.as_deref().map(|gun| ("gun", gun)));
+        headers.extend(file.role.as_deref().map(|role| ("role", role)));
+        headers.sort_unstable();
+        codec::relabelled(&text, &headers).map_err(|why| KeystoreError::CorruptKey { path, why })
+    }
+
+    fn remove(&mut self, dir: &TrustDir, key: &str) -> Result<KeyInfo, KeystoreError> {
+        let id = self.find(dir, key)?;
+        let (outsides, _) = self.folders.read(dir)?;
+        let outside = outsides.into_iter().find(|outside| outside.id == id);
+        folder::remove(dir, id)?;
+        self.open.remove(&(dir.identity(), id));
+        Ok(KeyInfo {
+            name: self.seen.get(&id).map(PublicKey::name),
+            key_id: id,
+            public: self.seen.get(&id).cloned(),
+            role: outside.as_ref().and_then(|outside| outside.role.clone()),
+            gun: outside.and_then(|outside| outside.gun),
+            places: vec![(Place::File(folder::path_of(dir, id)), PlaceState::Absent)],
+        })
     }
 
     fn set_passphrase(
@@ -286,7 +422,7 @@ impl FileStore {
         old: Option<&Secret>,
         new: &Secret,
         connection: &Arc<Connection>,
-    ) -> Result<KeyInfo, KeystoreError> {
+    ) -> Result<(KeyInfo, Written), KeystoreError> {
         let id = self.find(dir, key)?;
         let path = folder::path_of(dir, id);
         if new.is_empty() {
@@ -296,9 +432,9 @@ impl FileStore {
             });
         }
         let unwritten = self.open.get(&(dir.identity(), id)).and_then(|open| open.unwritten.clone());
-        let (outside, existing) = match unwritten {
-            Some(outside) => (outside, Existing::Forbidden),
-            None => (self.reopen(dir, id, old, connection)?, Existing::Replaced),
+        let (outside, written, existing) = match unwritten {
+            Some((outside, written)) => (outside, written, Existing::Forbidden),
+            None => (self.reopen(dir, id, old, connection)?, Written::Rewritten, Existing::Replaced),
         };
         let open = self.open.get_mut(&(dir.identity(), id)).filter(|open| open.unlocks.admits(connection));
         let open = open.ok_or_else(|| KeystoreError::UnknownKey { key: key.to_owned() })?;
@@ -310,7 +446,7 @@ impl FileStore {
         folder::store(&open.dir, id, &sealed, existing)?;
         open.session.written(id);
         open.unwritten = None;
-        Ok(self.located(dir, &Outside { sealing: Sealing::Encrypted, ..outside }, connection).info)
+        Ok((self.located(dir, &Outside { sealing: Sealing::Encrypted, ..outside }, connection).info, written))
     }
 
     /// Opens a file with its old passphrase, to write it with another.
@@ -331,6 +467,21 @@ impl FileStore {
         self.log_in(dir, id, old, Scope::Connection(Arc::downgrade(connection)))?;
         Ok(Outside { id, sealing: file.sealing(), role: file.role, gun: file.gun })
     }
+}
+
+fn store_as_it_is(
+    dir: &TrustDir,
+    id: KeyId,
+    pem: &[u8],
+    role: String,
+    gun: Option<String>,
+) -> Result<KeyInfo, KeystoreError> {
+    let mut headers: Vec<(&str, &str)> = gun.iter().map(|gun| ("gun", gun.as_str())).collect();
+    headers.push(("role", &role));
+    let text = codec::relabelled(pem, &headers).map_err(|why| KeystoreError::NotAKey { why })?;
+    folder::store(dir, id, &text, Existing::Forbidden)?;
+    let places = vec![(Place::File(folder::path_of(dir, id)), PlaceState::Locked)];
+    Ok(KeyInfo { name: None, key_id: id, public: None, role: Some(role), gun, places })
 }
 
 fn locked(dir: &TrustDir, id: KeyId, role: Option<String>) -> KeystoreError {

@@ -62,6 +62,11 @@ pub(in crate::keystore) struct FileSession {
 }
 
 impl FileSession {
+    /// A key that came from elsewhere and has no file yet.
+    pub(super) fn holding(dir: &TrustDir, key: PrivateKey, role: &str) -> Self {
+        Self { dir: dir.clone(), file: None, opened: Some((key, role.to_owned())) }
+    }
+
     /// The decrypted key.
     pub(super) fn key(&self) -> Option<&PrivateKey> {
         self.opened.as_ref().map(|(key, _)| key)
@@ -158,6 +163,7 @@ fn fault(error: KeystoreError) -> Fault {
         | KeystoreError::NotSupported { .. }
         | KeystoreError::UnknownToken { .. }
         | KeystoreError::KeyExists { .. }
+        | KeystoreError::NotAKey { .. }
         | KeystoreError::Busy) => Fault::Refused { what: other.to_string(), reached: Reached::Nothing },
     }
 }

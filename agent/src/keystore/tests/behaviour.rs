@@ -52,7 +52,7 @@ impl Rig {
             Home::File => {
                 let made = self.keystores.generate_in_file(&self.dir, algorithm, "targets", gun, &maker).await?;
                 let id = made.key_id.to_string();
-                self.keystores.set_passphrase(&self.dir, &id, None, secret(PIN), &maker).await
+                self.keystores.set_passphrase(&self.dir, &id, None, secret(PIN), &maker).await.map(|(info, _)| info)
             }
         }
     }

@@ -31,7 +31,7 @@ impl Desk {
         let made =
             self.keystores.generate_in_file(&self.dir, Algorithm::EcdsaP256, "root", None, &maker).await.unwrap();
         let id = made.key_id.to_string();
-        self.keystores.set_passphrase(&self.dir, &id, None, secret("secret"), &maker).await.unwrap()
+        self.keystores.set_passphrase(&self.dir, &id, None, secret("secret"), &maker).await.unwrap().0
     }
 
     async fn unlock(&self, key: &KeyInfo) -> Result<Place, KeystoreError> {
@@ -56,7 +56,7 @@ async fn a_generated_key_is_its_connection_s_until_it_is_written() {
     let stolen = desk.keystores.set_passphrase(&desk.dir, &id, None, secret("mine"), &other).await;
     assert!(matches!(stolen, Err(KeystoreError::UnknownKey { .. })), "{stolen:?}");
 
-    let written = desk.keystores.set_passphrase(&desk.dir, &id, None, secret("secret"), &maker).await.unwrap();
+    let (written, _) = desk.keystores.set_passphrase(&desk.dir, &id, None, secret("secret"), &maker).await.unwrap();
     assert_eq!(written.places[0].1, PlaceState::Ready);
     let file = only_file(&desk.private());
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
@@ -96,7 +96,7 @@ async fn a_passphrase_is_changed_by_who_knows_it() {
     assert_eq!(fs::read(only_file(&desk.private())).unwrap(), before);
 
     let changed = change(Some("secret"), "new").await.unwrap();
-    assert_eq!((changed.places[0].1, changed.role.as_deref()), (PlaceState::Ready, Some("root")));
+    assert_eq!((changed.0.places[0].1, changed.0.role.as_deref()), (PlaceState::Ready, Some("root")));
     assert!(matches!(desk.unlock(&key).await, Err(KeystoreError::SecretIncorrect { .. })));
 }
 

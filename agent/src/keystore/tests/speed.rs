@@ -118,7 +118,7 @@ fn signatures_in_a_second() {
             .await
             .unwrap();
         let id = made.key_id.to_string();
-        let file = keystores.set_passphrase(&dir, &id, None, secret("secret"), &connection).await.unwrap();
+        let (file, _) = keystores.set_passphrase(&dir, &id, None, secret("secret"), &connection).await.unwrap();
         let (public, place) = (file.public.clone().unwrap(), file.places[0].0.clone());
         let asked = Asked { keystores: &keystores, public, place, dir: Some(&dir), connection: &connection };
         println!("signatures a second, key file: {:.0}", asked.rate(4).await);
