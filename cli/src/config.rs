@@ -376,4 +376,26 @@ mod tests {
         assert!(matches!(error, ConfigError::Unreadable { .. }), "{error}");
         assert!(error.to_string().contains("/some/dir/gone.json"));
     }
+
+    #[test]
+    fn fuzz_config() {
+        let json = br#"{"trust_dir":"~/t","remote_server":{"url":"https://h:4443","root_ca":"ca.crt","skipTLSVerify":false},"trust_pinning":{"disable_tofu":false,"certs":{"a/*":["00"]},"ca":{"b/":"c"}}}"#;
+        let mut words = signet_fuzz::JSON.to_vec();
+        words.extend([
+            &b"\"trust_dir\":"[..],
+            b"\"remote_server\":",
+            b"\"trust_pinning\":",
+            b"\"certs\":",
+            b"\"CA\":",
+            b"~/",
+        ]);
+        let language = signet_fuzz::Language { seeds: vec![json.to_vec()], words };
+        let (home, environment) = home_with("config.json", "{}");
+        signet_fuzz::fuzz("client-config", &language, |input| {
+            fs::write(home.path().join(".notary/config.json"), input).unwrap();
+            if let Ok(settings) = Settings::load(&Flags::default(), &environment) {
+                assert!(settings.trust_dir.is_absolute() && !settings.server.url.is_empty(), "{settings:?}");
+            }
+        });
+    }
 }

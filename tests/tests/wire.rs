@@ -101,9 +101,9 @@ fn a_proof_joins_each_record_to_the_tree() -> Result<()> {
 #[test]
 fn what_this_version_does_not_serve_says_so() -> Result<()> {
     on_the_wire(async |_, channel| {
-        let import = KeysClient::new(channel.clone()).import(v1::ImportKeyRequest::default()).await;
+        let attest = KeysClient::new(channel.clone()).attest(v1::AttestKeyRequest::default()).await;
         let list = ApprovalsClient::new(channel).list(v1::ListProposalsRequest {}).await;
-        assert_eq!(import.expect_err("not served").code(), Code::Unimplemented);
+        assert_eq!(attest.expect_err("not served").code(), Code::Unimplemented);
         assert_eq!(list.expect_err("not served").code(), Code::Unimplemented);
         Ok(())
     })

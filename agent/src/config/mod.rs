@@ -168,4 +168,37 @@ mod tests {
         assert!(Config::load(Some(&missing), &[], 0).is_err());
         assert!(matches!(Config::load(None, &[missing], 0), Ok((_, None))));
     }
+
+    #[test]
+    fn fuzz_config() {
+        let words: [&[u8]; 16] = [
+            b"[agent]\n",
+            b"[[token]]\n",
+            b"[keys]\n",
+            b"[guard]\n",
+            b"max-request-bytes = ",
+            b"idle-timeout-seconds = ",
+            b"jump-limit = ",
+            b"sessions = ",
+            b"roles = [",
+            b"\"\"",
+            b"'''",
+            b"\"\"\"",
+            b"-1",
+            b"18446744073709551616",
+            b"1979-05-27",
+            b"\\u0000",
+        ];
+        let example = include_str!("../../../docs/agent.toml").as_bytes().to_vec();
+        let token =
+            b"[[token]]\nmodule = \"/usr/lib/m.so\"\nserial = \"1\"\nsessions = 3\nroles = [\"root\"]\n".to_vec();
+        let language = signet_fuzz::Language { seeds: vec![example, token], words: words.to_vec() };
+        signet_fuzz::fuzz("agent-config", &language, |input| {
+            let text = std::str::from_utf8(input).map_err(|error| error.to_string());
+            let Ok(config) = text.and_then(parse) else { return };
+            for token in &config.token {
+                assert!((1..=64).contains(&token.sessions) && !token.name().is_empty(), "{token:?}");
+            }
+        });
+    }
 }

@@ -70,7 +70,7 @@ impl TokenSelector {
 #[derive(Debug, thiserror::Error)]
 pub enum TokenConfigError {
     /// None or several of label, serial and uri.
-    #[error("a token needs exactly one of `label`, `serial` and `uri`")]
+    #[error("a token needs exactly one of `label`, `serial` and `uri`, and not an empty one")]
     Selector,
     /// The URI.
     #[error(transparent)]
@@ -101,8 +101,8 @@ impl TryFrom<Raw> for TokenConfig {
 
     fn try_from(raw: Raw) -> Result<Self, TokenConfigError> {
         let select = match (raw.label, raw.serial, raw.uri) {
-            (Some(label), None, None) => TokenSelector::Label(label),
-            (None, Some(serial), None) => TokenSelector::Serial(serial),
+            (Some(label), None, None) if !label.is_empty() => TokenSelector::Label(label),
+            (None, Some(serial), None) if !serial.is_empty() => TokenSelector::Serial(serial),
             (None, None, Some(uri)) => TokenSelector::Uri(uri.parse()?),
             (..) => return Err(TokenConfigError::Selector),
         };

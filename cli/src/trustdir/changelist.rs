@@ -380,4 +380,25 @@ mod tests {
         let left: Vec<_> = dir.changes().unwrap().into_iter().map(|s| s.change.path).collect();
         assert_eq!(left, ["new", "c"]);
     }
+
+    #[test]
+    fn fuzz_changes() {
+        let target = Target { length: 3, hashes: Hashes::of(b"abc"), custom: None };
+        let seeds = [Change::add_target("targets", "a<b>", &target), Change::remove_target("targets/releases", "v1")];
+        let mut words = signet_fuzz::JSON.to_vec();
+        words.extend([
+            &b"\"action\":"[..],
+            b"\"role\":",
+            b"\"type\":",
+            b"\"path\":",
+            b"\"data\":",
+            b"====",
+            b"delegation",
+        ]);
+        let seeds = seeds.iter().map(|change| change.to_file().into_bytes()).collect();
+        signet_fuzz::fuzz("changes", &signet_fuzz::Language { seeds, words }, |input| {
+            let Ok(change) = serde_json::from_slice::<Change>(input) else { return };
+            assert_eq!(serde_json::from_slice::<Change>(change.to_file().as_bytes()).unwrap(), change);
+        });
+    }
 }

@@ -391,4 +391,16 @@ mod tests {
         assert_eq!(published, ["before", r#"version 1 with ["a"]"#, r#"version 2 with ["b"]"#]);
         assert_eq!(dir.changes().unwrap(), []);
     }
+
+    #[test]
+    fn fuzz_outbox() {
+        let empty = Outbox { files: vec![], changes: vec![], base: None };
+        let seeds = vec![encode(&outbox(&[])), encode(&empty)];
+        let mut words = signet_fuzz::JSON.to_vec();
+        words.extend([&b"\"format\":1"[..], b"\"bytes\":", b"\"sha256\":", b"\"base\":null", b"\"role\":\"targets/\""]);
+        signet_fuzz::fuzz("outbox", &signet_fuzz::Language { seeds, words }, |input| {
+            let Ok(outbox) = decode(input) else { return };
+            assert_eq!(decode(&encode(&outbox)).unwrap(), outbox);
+        });
+    }
 }

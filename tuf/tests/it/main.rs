@@ -12,6 +12,7 @@ mod certificate;
 mod chain;
 mod envelope;
 mod fixture;
+mod fuzz;
 mod json;
 mod keys;
 mod property;

@@ -1,0 +1,69 @@
+//! Broken JSON and broken metadata.
+
+use signet_fuzz::{JSON, Language, fuzz};
+use signet_tuf::{Envelope, Role, json, notary1, verify};
+
+use crate::fixture;
+
+fn language() -> Language {
+    let mut seeds: Vec<Vec<u8>> = fixture::all().into_iter().map(|(_, wire)| wire).collect();
+    seeds.extend(
+        fixture::all()
+            .into_iter()
+            .filter_map(|(role, wire)| Some(Envelope::parse(&role, &wire).ok()?.signed().to_vec())),
+    );
+    let mut words = JSON.to_vec();
+    words.extend([
+        &b"\"signed\":"[..],
+        b"\"signatures\":",
+        b"\"_type\":\"Root\"",
+        b"\"_type\":\"Targets\"",
+        b"\"version\":0",
+        b"\"version\":2147483647",
+        b"\"expires\":\"9999-12-31T23:59:59Z\"",
+        b"\"expires\":\"2026-02-30T00:00:00+25:00\"",
+        b"\"threshold\":0",
+        b"\"keyids\":[]",
+        b"\"private\":\"\"",
+        b"\"targets/a\"",
+        b"\"custom\":",
+        b"\"paths\":[\"\"]",
+        b"\\u003c",
+        b"\xe2\x80\xa8",
+    ]);
+    Language { seeds, words }
+}
+
+const ROLES: [&str; 5] = ["root", "targets", "targets/a", "snapshot", "timestamp"];
+
+#[test]
+fn fuzz_canonical_json() {
+    fuzz("canonical-json", &language(), |input| {
+        let Ok(value) = json::parse(input) else { return };
+        let (canonical, wire) = (json::to_canonical(&value), json::to_wire(&value));
+        assert_eq!(json::parse(&wire).as_ref(), Ok(&value), "the wire form says the same");
+        match json::parse(&canonical) {
+            Ok(again) => assert_eq!(again, value, "the canonical form says the same"),
+            // a control character stays raw in the canonical form, which then is no JSON
+            Err(error) => assert!(canonical.iter().any(|byte| *byte < 0x20), "{error}"),
+        }
+    });
+}
+
+#[test]
+fn fuzz_metadata() {
+    let roles = ROLES.map(|role| role.parse::<Role>().unwrap());
+    fuzz("metadata", &language(), |input| {
+        for role in &roles {
+            if let Ok(metadata) = notary1::parse(role, input) {
+                assert_eq!(notary1::encode(&metadata), input, "what is signed is what was parsed");
+                drop(verify::structure(role, &metadata));
+            }
+            if let Ok(envelope) = Envelope::parse(role, input) {
+                let again = Envelope::parse(role, &envelope.to_wire());
+                assert_eq!(again.as_ref(), Ok(&envelope), "the wire form says the same");
+                drop(verify::structure(role, envelope.metadata()));
+            }
+        }
+    });
+}
