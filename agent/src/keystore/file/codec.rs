@@ -63,7 +63,7 @@ pub(super) enum OpenError {
 impl KeyFile {
     /// Reads the envelope; says what is wrong with it otherwise.
     pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
-        let block = only_key(text)?;
+        let block = first_key(text)?;
         let header = |name| block.headers().get(name).filter(|value| !value.is_empty()).map(str::to_owned);
         let (role, gun) = (header("role"), header("gun"));
         let legacy = header("DEK-Info").map(|info| Encryption::parse(&info)).transpose()?;
@@ -121,16 +121,12 @@ impl Form {
     }
 }
 
-/// The one private key of a text. `openssl ecparam` writes the curve before it; text around the blocks is a comment, as for
-/// Notary.
-fn only_key(text: &[u8]) -> Result<pem::Pem, String> {
+/// The key of a text. `openssl ecparam` writes the curve before it. As for Notary the first key counts, and what is around it is
+/// a comment: the file's name says which key is meant, and is checked.
+fn first_key(text: &[u8]) -> Result<pem::Pem, String> {
     let blocks = pem::parse_many(text).map_err(|error| format!("it is not PEM ({error})"))?;
-    let mut keys = blocks.into_iter().filter(|block| block.tag() != "EC PARAMETERS");
-    match (keys.next(), keys.next()) {
-        (Some(key), None) => Ok(key),
-        (Some(_), Some(_)) => Err("it holds more than one key".to_owned()),
-        (None, _) => Err("it is not PEM, or holds no key".to_owned()),
-    }
+    let first = blocks.into_iter().find(|block| block.tag() != "EC PARAMETERS");
+    first.ok_or_else(|| "it is not PEM, or holds no key".to_owned())
 }
 
 /// What was decrypted and is no key was decrypted with a wrong passphrase.
@@ -143,7 +139,7 @@ fn of_decrypted(error: PrivateKeyError) -> OpenError {
 
 /// The same key file under the same passphrase, with these headers: for a key that is stored or exported as it is.
 pub(super) fn relabelled(text: &[u8], headers: &[(&str, &str)]) -> Result<String, String> {
-    let found = only_key(text)?;
+    let found = first_key(text)?;
     let mut block = pem::Pem::new(found.tag(), found.contents());
     let kept = ["Proc-Type", "DEK-Info"].into_iter().filter_map(|name| Some((name, found.headers().get(name)?)));
     for (name, value) in kept.chain(headers.iter().copied()) {
@@ -238,7 +234,6 @@ mod tests {
             ("garbage", "not PEM"),
             ("-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n", "CERTIFICATE"),
             ("-----BEGIN PRIVATE KEY-----\nrole: root\n\n-----END PRIVATE KEY-----\n", "no body"),
-            (&format!("{good}{good}"), "more than one"),
             (&good[..good.len() / 2], "not PEM"),
             (
                 "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAA==\n-----END EC PRIVATE KEY-----\n",
