@@ -5,9 +5,9 @@ set -eu
 # Compiler for the C parts of aws-lc-rs and SQLite; make itself has already run.
 build="gcc libc6-dev"
 # What the tests and the demo talk to: the real client and server, soft tokens, a token server that can be
-# killed, a module that notes every call to a token, a throw-away CA (openssl), the reader library of smart cards,
+# killed, trust directories of old versions (golang-github-docker-notary-dev), a module that notes every call to a token, a throw-away CA (openssl), the reader library of smart cards,
 # a clock that is years off or runs fast (faketime), and a tracer that ends a process at a chosen system call (strace).
-run="notary softhsm2 opensc opensc-pkcs11 p11-kit p11-kit-modules openssl ca-certificates libpcsclite-dev"
+run="notary golang-github-docker-notary-dev softhsm2 opensc opensc-pkcs11 p11-kit p11-kit-modules openssl ca-certificates libpcsclite-dev"
 run="$run faketime strace"
 
 say() { printf 'setup: %s\n' "$*" >&2; }

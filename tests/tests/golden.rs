@@ -55,6 +55,7 @@ transcripts! {
     json
     keys
     like_notary
+    old_layouts
     publishing
     wrong_words
 }

@@ -62,8 +62,20 @@ pub async fn root_key(context: &mut Context) -> Result<RootKey, CollectionError>
 }
 
 fn best(keys: &[v1::Key]) -> Option<&v1::Key> {
-    let usable = keys.iter().filter(|key| key.role == Role::Root.as_str() && key.algorithm != NEVER_ROOT);
-    usable.filter(|key| is_present(key)).min_by_key(|key| (!on_token(key), key.key_id.as_str()))
+    let usable = keys.iter().filter(|key| why_not_root(key).is_none());
+    usable.min_by_key(|key| (!on_token(key), key.key_id.as_str()))
+}
+
+/// Why a key cannot be the root key of a collection; nothing if it can.
+#[must_use]
+pub fn why_not_root(key: &v1::Key) -> Option<String> {
+    if key.role != Role::Root.as_str() {
+        return Some(format!("its role is {}", key.role));
+    }
+    if key.algorithm == NEVER_ROOT {
+        return Some(format!("Notary takes no {NEVER_ROOT} keys for root"));
+    }
+    (!is_present(key)).then(|| "its token is not there".to_owned())
 }
 
 /// Makes a collection in the trust directory.

@@ -14,6 +14,7 @@ use signet_tuf::KeyId;
 use zeroize::Zeroizing;
 
 use super::codec::{KeyFile, Sealing};
+use super::migrate::migrate;
 use crate::keystore::KeystoreError;
 use crate::keystore::trustdir::{self, DirId, TrustDir};
 
@@ -55,7 +56,7 @@ impl Folders {
             self.0.clear();
         }
         let mut known = self.0.remove(&dir.identity()).unwrap_or_default();
-        let (mut found, mut outsides, mut warnings) = (HashMap::new(), Vec::new(), Vec::new());
+        let (mut found, mut outsides, mut warnings) = (HashMap::new(), Vec::new(), migrate(dir));
         for id in names(dir)? {
             let stamp = match rustix::fs::statat(dir.private(), file_name(id), AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(stat) => Stamp::of(&stat),

@@ -3,6 +3,7 @@
 mod codec;
 mod folder;
 mod legacy;
+mod migrate;
 mod private;
 mod store;
 mod token;

@@ -54,7 +54,7 @@ pub async fn run(context: &mut Context, args: KeyArgs) -> Result<(), CliError> {
 }
 
 /// The key of that ID, or of the only ID that begins so.
-fn find(keys: &[v1::Key], id: &str) -> Result<v1::Key, CliError> {
+pub(super) fn find(keys: &[v1::Key], id: &str) -> Result<v1::Key, CliError> {
     const SHORTEST: usize = 7;
     let id = id.to_ascii_lowercase();
     if !(SHORTEST..=64).contains(&id.len()) || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
