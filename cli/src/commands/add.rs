@@ -3,19 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use signet_tuf::{Hashes, Target};
-use time::OffsetDateTime;
+use signet_tuf::Hashes;
 
 use super::{
-    names::{gun, holding_roles},
-    target::{custom_data, must_be_signable, read},
+    names::gun,
+    target::{HowToStage, read, stage},
 };
-use crate::{
-    commands::publish,
-    context::Context,
-    exit::CliError,
-    trustdir::{GunDir, changelist::Change},
-};
+use crate::{context::Context, exit::CliError};
 
 /// Adds the file as a target to the trusted collection.
 #[derive(Debug, Args)]
@@ -29,15 +23,9 @@ pub struct AddArgs {
     /// File with the target's content
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Delegation roles to add this target to
-    #[arg(short = 'r', long, value_delimiter = ',', value_name = "ROLES")]
-    roles: Vec<String>,
-    /// JSON file with custom data of the target
-    #[arg(long, value_name = "FILE")]
-    custom: Option<PathBuf>,
-    /// Auto-publish staged changes
-    #[arg(short = 'p', long)]
-    publish: bool,
+    /// What both commands have.
+    #[command(flatten)]
+    how: HowToStage,
 }
 
 /// Runs `add`. The content is hashed now: the file is not needed for publishing.
@@ -46,15 +34,8 @@ pub struct AddArgs {
 /// [`CliError`] names the file, name or role that cannot be used; nothing is staged then.
 pub async fn run(context: &mut Context, args: AddArgs) -> Result<(), CliError> {
     let gun = gun(&args.gun)?;
-    let roles = holding_roles(&args.roles)?;
     let content = read(&args.file)?;
-    let custom = args.custom.as_deref().map(custom_data).transpose()?;
     let length = u64::try_from(content.len()).unwrap_or(u64::MAX);
-    let target = Target { length, hashes: Hashes::of(&content), custom };
-    must_be_signable(&args.target, &target)?;
-    let changes: Vec<_> = roles.iter().map(|role| Change::add_target(role.as_str(), &args.target, &target)).collect();
-    GunDir::new(&context.trust_dir, &gun).stage(&changes, OffsetDateTime::now_utc())?;
-    let line = format!("Addition of target \"{}\" to repository \"{gun}\" staged for next publish.", args.target);
-    context.out.line(&line)?;
-    if args.publish { publish::automatically(context, &gun).await } else { Ok(()) }
+    let said = format!("Addition of target \"{}\" to repository \"{gun}\" staged for next publish.", args.target);
+    stage(context, &gun, &args.target, (length, Hashes::of(&content)), args.how, &said).await
 }

@@ -1,21 +1,13 @@
 //! `addhash`: stages a target of which only size and digests are known.
 
-use std::path::PathBuf;
-
 use clap::Args;
-use signet_tuf::{Hashes, Target};
-use time::OffsetDateTime;
+use signet_tuf::Hashes;
 
 use super::{
-    names::{gun, holding_roles},
-    target::{custom_data, must_be_signable},
+    names::gun,
+    target::{HowToStage, stage},
 };
-use crate::{
-    commands::publish,
-    context::Context,
-    exit::CliError,
-    trustdir::{GunDir, changelist::Change},
-};
+use crate::{context::Context, exit::CliError};
 
 /// Adds a target to the trusted collection by its size and digests.
 #[derive(Debug, Args)]
@@ -35,15 +27,9 @@ pub struct AddHashArgs {
     /// SHA-512 of the content, 128 hex digits
     #[arg(long, value_name = "HEX", required_unless_present = "sha256")]
     sha512: Option<String>,
-    /// Delegation roles to add this target to
-    #[arg(short = 'r', long, value_delimiter = ',', value_name = "ROLES")]
-    roles: Vec<String>,
-    /// JSON file with custom data of the target
-    #[arg(long, value_name = "FILE")]
-    custom: Option<PathBuf>,
-    /// Auto-publish staged changes
-    #[arg(short = 'p', long)]
-    publish: bool,
+    /// What both commands have.
+    #[command(flatten)]
+    how: HowToStage,
 }
 
 /// Runs `addhash`.
@@ -52,27 +38,19 @@ pub struct AddHashArgs {
 /// [`CliError`] names the number, digest, file, name or role that cannot be used; nothing is staged then.
 pub async fn run(context: &mut Context, args: AddHashArgs) -> Result<(), CliError> {
     let gun = gun(&args.gun)?;
-    let roles = holding_roles(&args.roles)?;
     let length = size(&args.size)?;
     let hashes = Hashes {
         sha256: args.sha256.as_deref().map(|hex| digest("sha256", hex)).transpose()?,
         sha512: args.sha512.as_deref().map(|hex| digest("sha512", hex)).transpose()?,
     };
-    let custom = args.custom.as_deref().map(custom_data).transpose()?;
-    let target = Target { length, hashes, custom };
-    must_be_signable(&args.target, &target)?;
-    let changes: Vec<_> = roles.iter().map(|role| Change::add_target(role.as_str(), &args.target, &target)).collect();
-    GunDir::new(&context.trust_dir, &gun).stage(&changes, OffsetDateTime::now_utc())?;
-    let used = match (&target.hashes.sha256, &target.hashes.sha512) {
+    let used = match (&hashes.sha256, &hashes.sha512) {
         (Some(_), Some(_)) => "sha256, sha512",
         (Some(_), None) => "sha256",
         (None, _) => "sha512",
     };
     let name = &args.target;
-    context.out.line(&format!(
-        "Addition of target \"{name}\" by {used} hash to repository \"{gun}\" staged for next publish."
-    ))?;
-    if args.publish { publish::automatically(context, &gun).await } else { Ok(()) }
+    let said = format!("Addition of target \"{name}\" by {used} hash to repository \"{gun}\" staged for next publish.");
+    stage(context, &gun, name, (length, hashes), args.how, &said).await
 }
 
 /// A size as Go's `ParseInt` reads it with base 0: decimal, `0x`, `0o` or `0`, `0b`, underscores between digits.

@@ -18,7 +18,7 @@ pub mod publish;
 pub mod remove;
 pub mod reset;
 pub mod status;
-mod target;
+pub mod target;
 pub mod verify;
 pub mod version;
 

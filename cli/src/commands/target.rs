@@ -1,11 +1,53 @@
 //! What `add` and `addhash` stage: a target, checked before it is.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use signet_tuf::{Delegations, Expires, Metadata, Role, Target, Targets, Version, json, notary1};
+use clap::Args;
+use signet_tuf::{Delegations, Expires, Gun, Hashes, Metadata, Role, Target, Targets, Version, json, notary1};
 use time::OffsetDateTime;
 
-use crate::exit::CliError;
+use super::{names::holding_roles, publish};
+use crate::{
+    context::Context,
+    exit::CliError,
+    trustdir::{GunDir, changelist::Change},
+};
+
+/// Flags of `add` and `addhash`.
+#[derive(Debug, Args)]
+pub struct HowToStage {
+    /// Delegation roles to add this target to
+    #[arg(short = 'r', long, value_delimiter = ',', value_name = "ROLES")]
+    roles: Vec<String>,
+    /// JSON file with custom data of the target
+    #[arg(long, value_name = "FILE")]
+    custom: Option<PathBuf>,
+    /// Auto-publish staged changes
+    #[arg(short = 'p', long)]
+    publish: bool,
+}
+
+/// Stages a target of this size and these digests, says so, and publishes it if that is wanted.
+pub(super) async fn stage(
+    context: &mut Context,
+    gun: &Gun,
+    name: &str,
+    (length, hashes): (u64, Hashes),
+    how: HowToStage,
+    said: &str,
+) -> Result<(), CliError> {
+    let roles = holding_roles(&how.roles)?;
+    let custom = how.custom.as_deref().map(custom_data).transpose()?;
+    let target = Target { length, hashes, custom };
+    must_be_signable(name, &target)?;
+    let changes: Vec<_> = roles.iter().map(|role| Change::add_target(role.as_str(), name, &target)).collect();
+    GunDir::new(&context.trust_dir, gun).stage(&changes, OffsetDateTime::now_utc())?;
+    context.out.line(said)?;
+    if how.publish { publish::automatically(context, gun).await } else { Ok(()) }
+}
 
 /// A file's content.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, CliError> {
@@ -15,7 +57,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, CliError> {
 }
 
 /// Custom data in canonical form, which is what goes under the signature.
-pub(super) fn custom_data(path: &Path) -> Result<json::Value, CliError> {
+fn custom_data(path: &Path) -> Result<json::Value, CliError> {
     let bytes = read(path)?;
     let refused = |why: String| {
         CliError::with_remedy(
@@ -30,7 +72,7 @@ pub(super) fn custom_data(path: &Path) -> Result<json::Value, CliError> {
 }
 
 /// Refuses what Notary's metadata cannot hold, now and not at the next publish.
-pub(super) fn must_be_signable(name: &str, target: &Target) -> Result<(), CliError> {
+fn must_be_signable(name: &str, target: &Target) -> Result<(), CliError> {
     if name.is_empty() {
         return Err(CliError::failed("the target's name is empty"));
     }
@@ -57,8 +99,6 @@ pub(super) fn must_be_signable(name: &str, target: &Target) -> Result<(), CliErr
 
 #[cfg(test)]
 mod tests {
-    use signet_tuf::Hashes;
-
     use super::*;
 
     fn target(custom: &str) -> Target {
