@@ -24,6 +24,8 @@ use crate::{
     name = "signet",
     disable_version_flag = true,
     arg_required_else_help = true,
+    // As in Notary, the last one counts: scripts put their flags behind those of an alias.
+    args_override_self = true,
     max_term_width = 100,
     after_help = "What the exit status means: help exit-codes"
 )]
@@ -167,6 +169,20 @@ mod tests {
             assert_eq!(cli.globals.level(), Level::DEBUG);
             assert!(matches!(cli.command, Some(Command::Key(_))));
         }
+    }
+
+    #[test]
+    fn of_a_flag_given_twice_the_last_one_counts() {
+        for line in [&["notary", "-s", "a", "-s", "b", "version"][..], &["notary", "-s", "a", "key", "list", "-s", "b"]]
+        {
+            assert_eq!(Cli::try_parse_from(line).unwrap().globals.server.as_deref(), Some("b"), "{line:?}");
+        }
+        let Some(Command::List(list)) =
+            Cli::try_parse_from(["notary", "list", "g", "-r", "a", "-r", "b"]).unwrap().command
+        else {
+            panic!("not list")
+        };
+        assert!(format!("{list:?}").contains(r#"["a", "b"]"#), "{list:?}");
     }
 
     #[test]

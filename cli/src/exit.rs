@@ -1,6 +1,7 @@
-//! The one error type of commands and its text for people; [`code`] has the exit codes.
+//! The one error type of commands and its text for people; [`code`] has the exit codes, [`words`] Notary's texts.
 
 pub mod code;
+pub mod words;
 
 use std::{
     ffi::OsStr,
@@ -143,8 +144,13 @@ fn as_notary(error: &CliError, stdout: &mut impl Write) -> io::Result<()> {
     if let CliError::Usage { usage, .. } = error {
         stdout.write_all(usage.as_bytes())?;
     }
-    writeln!(stdout, "\n* fatal: {}", lines(&error.to_string()))?;
+    let ours = lines(&error.to_string());
+    let notary = words::of_notary(error);
+    writeln!(stdout, "\n* fatal: {}", notary.unwrap_or(&ours))?;
     stdout.flush()?;
+    if notary.is_some_and(|words| words != ours) {
+        tracing::error!("{ours}");
+    }
     if let Some(remedy) = error.remedy() {
         tracing::warn!("{}", lines(&remedy));
     }

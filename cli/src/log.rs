@@ -113,7 +113,8 @@ fn on_terminal(level: Level, seconds: u64, message: &str) -> String {
         Level::INFO => ("INFO", 36),
         Level::DEBUG | Level::TRACE => ("DEBU", 37),
     };
-    format!("\u{1b}[{colour}m{name}\u{1b}[0m[{seconds:04}] {} \n", visible(message))
+    // logrus TextFormatter: fields would start in a column of their own.
+    format!("\u{1b}[{colour}m{name}\u{1b}[0m[{seconds:04}] {:<44} \n", visible(message))
 }
 
 /// `text` without control characters, which a server could send to a terminal.
@@ -142,7 +143,8 @@ mod tests {
             in_pairs(Level::WARN, datetime!(2026-08-01 10:11:12.5 UTC), "could not reach \"x\""),
             "time=\"2026-08-01T10:11:12Z\" level=warning msg=\"could not reach \\\"x\\\"\"\n"
         );
-        assert_eq!(on_terminal(Level::WARN, 3, "careful"), "\u{1b}[33mWARN\u{1b}[0m[0003] careful \n");
+        let padded = format!("\u{1b}[33mWARN\u{1b}[0m[0003] careful{} \n", " ".repeat(37));
+        assert_eq!(on_terminal(Level::WARN, 3, "careful"), padded);
     }
 
     #[test]

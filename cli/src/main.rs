@@ -12,6 +12,7 @@ pub mod environment;
 pub mod exit;
 pub mod log;
 pub mod missing;
+pub mod misuse;
 pub mod prompt;
 pub mod render;
 pub mod secret;
@@ -62,10 +63,12 @@ fn parse(face: Face) -> Result<Option<Cli>, CliError> {
     }
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let (message, usage) = text.split_once("\n\nUsage:").unwrap_or((text, ""));
-    let usage = match face {
-        Face::Notary => help(face, &arguments),
-        Face::Signet if usage.is_empty() => String::new(),
-        Face::Signet => format!("\nUsage:{usage}"),
+    let (message, usage) = match face {
+        Face::Notary => {
+            (misuse::notary(&error, &arguments).unwrap_or_else(|| message.to_owned()), help(face, &arguments))
+        }
+        Face::Signet if usage.is_empty() => (message.to_owned(), String::new()),
+        Face::Signet => (message.to_owned(), format!("\nUsage:{usage}")),
     };
     Err(CliError::Usage { message: message.trim_end().to_owned(), usage })
 }
@@ -74,7 +77,7 @@ fn parse(face: Face) -> Result<Option<Cli>, CliError> {
 fn help(face: Face, arguments: &[String]) -> String {
     let mut meant = Cli::command().name(face.name()).bin_name(face.name());
     meant.build();
-    for word in arguments {
+    for word in misuse::verbs(arguments) {
         let Some(inner) = meant.find_subcommand(word).cloned() else { break };
         meant = inner;
     }

@@ -4,7 +4,11 @@ use clap::Args;
 use signet_proto::v1;
 
 use super::find;
-use crate::{context::Context, exit::CliError, prompt::Answer};
+use crate::{
+    context::Context,
+    exit::{CliError, Face},
+    prompt::Answer,
+};
 
 /// Arguments of `key remove`.
 #[derive(Debug, Args)]
@@ -17,12 +21,20 @@ pub(super) struct RemoveArgs {
     yes: bool,
 }
 
+/// Hex digits of a whole key ID.
+const FULL_ID: usize = 64;
+
 /// Runs `key remove`.
 ///
 /// # Errors
 /// [`CliError`]; a key on a token is not removed.
 pub(super) async fn run(context: &mut Context, args: RemoveArgs) -> Result<(), CliError> {
-    let key = find(&context.agent.keys().await?, &args.key)?;
+    let found = find(&context.agent.keys().await?, &args.key);
+    if found.is_err() && args.key.len() == FULL_ID && context.face == Face::Notary {
+        // Notary 0.7 puts all that it says here between empty lines, its failure as well.
+        context.out.line("\n")?;
+    }
+    let key = found?;
     context.out.line("")?;
     let place = choose(context, &key)?;
     let described = format!("{} (role {}) from {}", key.key_id, key.role, store(&place));

@@ -1,0 +1,84 @@
+//! Notary's words for failures of which ours say more. Decided by the kind of the error, never by its text.
+
+use super::CliError;
+use crate::{collection::CollectionError, server::ServerError};
+
+const OFFLINE: &str = "client is offline";
+
+/// What Notary says to this; none if our message is Notary's, or if Notary's would mislead.
+#[must_use]
+pub const fn of_notary(error: &CliError) -> Option<&'static str> {
+    match error {
+        CliError::Server(error) => of_server(error),
+        CliError::Collection(error) => of_collection(error),
+        CliError::Agent(_)
+        | CliError::TrustDir(_)
+        | CliError::Config(_)
+        | CliError::Prompt(_)
+        | CliError::Output(_)
+        | CliError::Usage { .. }
+        | CliError::Aborted
+        | CliError::Untrusted(_)
+        | CliError::Failed { .. } => None,
+    }
+}
+
+const fn of_server(error: &ServerError) -> Option<&'static str> {
+    match error {
+        ServerError::Unreachable { .. } => Some(OFFLINE),
+        ServerError::Tls { .. }
+        | ServerError::NotFound { .. }
+        | ServerError::Conflict { .. }
+        | ServerError::Rejected { .. }
+        | ServerError::Unauthorized { .. }
+        | ServerError::Status { .. }
+        | ServerError::TooLarge { .. }
+        | ServerError::Answer { .. }
+        | ServerError::Url { .. }
+        | ServerError::Certificate { .. }
+        | ServerError::Setup { .. } => None,
+    }
+}
+
+const fn of_collection(error: &CollectionError) -> Option<&'static str> {
+    match error {
+        CollectionError::Server(error) => of_server(error),
+        CollectionError::Offline { .. } => Some(OFFLINE),
+        // Init says which keys it has made, and that must not be lost: its message stays whole.
+        CollectionError::InitFailed { .. }
+        | CollectionError::Agent(_)
+        | CollectionError::Prompt(_)
+        | CollectionError::Invalid { .. }
+        | CollectionError::Untrusted { .. }
+        | CollectionError::Pinned { .. }
+        | CollectionError::TrustDir(_)
+        | CollectionError::Unsigned { .. }
+        | CollectionError::Raced { .. }
+        | CollectionError::Lost { .. }
+        | CollectionError::NotAcknowledged { .. }
+        | CollectionError::Change { .. }
+        | CollectionError::NoVersionLeft { .. }
+        | CollectionError::Exists { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CliError, CollectionError, ServerError, of_notary};
+    use crate::server::Unreachable;
+
+    #[test]
+    fn who_cannot_reach_the_server_is_offline() {
+        let nobody = || ServerError::Unreachable { server: "h".into(), cause: Unreachable::Refused };
+        let table: [(CliError, Option<&str>); 5] = [
+            (nobody().into(), Some("client is offline")),
+            (CollectionError::Server(nobody()).into(), Some("client is offline")),
+            (CollectionError::Offline { cause: String::new() }.into(), Some("client is offline")),
+            (ServerError::Unauthorized { server: "h".into() }.into(), None),
+            (CliError::failed("x"), None),
+        ];
+        for (error, words) in table {
+            assert_eq!(of_notary(&error), words, "{error:?}");
+        }
+    }
+}
