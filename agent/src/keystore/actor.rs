@@ -9,10 +9,11 @@ use std::time::Duration;
 use signet_tuf::{Algorithm, Gun};
 
 use super::board::{self, Board, Presence};
+use super::direct::Direct;
 use super::owner::{Command, Owner, token_error};
 use super::pin::Refused;
-use super::queue::{Jobs, QUEUE, ask, ask_any, ask_within};
-use super::signer::{Job, Signer};
+use super::queue::{Jobs, QUEUE, ask, ask_any, ask_within, silent};
+use super::signer::{Job, Order, Signer};
 use super::token::{Facts, Fault, Token};
 use super::{KeyInfo, KeystoreError, LastTry, Located, Place, Scope, StartError, TokenInfo};
 use crate::caller::Connection;
@@ -30,6 +31,8 @@ pub(super) struct Keystore {
     module: PathBuf,
     roles: Vec<String>,
     owner: SyncSender<Command>,
+    /// Before the queue: its sessions are closed by the last signing thread, not by who drops this.
+    direct: Arc<Direct>,
     jobs: Jobs<Job>,
 }
 
@@ -45,13 +48,17 @@ impl Keystore {
         let owner = Owner::new(token.clone(), board.clone(), config.pin_file.clone(), refused);
         thread(&format!("token-{name}"), running, move || owner.run(&inbox))?;
 
+        let signer = || Signer::new(token.clone(), board.clone(), sender.clone());
+        let direct = Arc::new(Direct::new(board.clone(), (1..=config.sessions).map(|_| signer())));
         let jobs = Jobs::new();
         for number in 1..=config.sessions {
-            let signer = Signer::new(token.clone(), board.clone(), sender.clone());
-            let taker = jobs.taker();
-            thread(&format!("session-{number}-{name}"), running, move || signer.run(&taker))?;
+            let (signer, taker, direct) = (signer(), jobs.taker(), Arc::clone(&direct));
+            thread(&format!("session-{number}-{name}"), running, move || {
+                signer.run(&taker);
+                drop(direct);
+            })?;
         }
-        Ok(Self { board, module: config.module.clone(), roles: config.roles.clone(), owner: sender, jobs })
+        Ok(Self { module: config.module.clone(), roles: config.roles.clone(), owner: sender, direct, jobs, board })
     }
 
     pub(super) fn name(&self) -> &str {
@@ -77,14 +84,20 @@ impl Keystore {
     }
 
     pub(super) async fn sign(&self, permit: &Permit, connection: &Arc<Connection>) -> Result<Vec<u8>, KeystoreError> {
-        ask_any(&self.jobs, self.name(), |reply| Job {
+        let order = Order {
             key: permit.key(),
             scheme: permit.scheme(),
             message: Arc::clone(permit.message()),
             connection: Arc::clone(connection),
-            reply,
-        })
-        .await
+        };
+        match self.direct.sign(order) {
+            Ok(signed) => signed,
+            Err(order) => ask_any(&self.jobs, self.name(), |reply| Job { order, reply }).await,
+        }
+    }
+
+    pub(super) fn overdue(&self, connection: &Arc<Connection>, patience: Duration) -> Result<(), KeystoreError> {
+        if self.direct.keeps_waiting(connection, patience) { Err(silent(self.name(), patience)) } else { Ok(()) }
     }
 
     pub(super) async fn unlock(

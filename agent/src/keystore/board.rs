@@ -1,6 +1,7 @@
 //! What is known of a token right now, written by its owner and read by everybody without asking the token.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use signet_tuf::{Gun, Role};
 
@@ -27,6 +28,8 @@ pub(super) struct State {
     pub(super) trouble: Option<String>,
     /// Changes with every login, logout and re-opening: object handles found before are void.
     pub(super) epoch: u64,
+    /// How long its last signature took.
+    pace: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,6 +52,15 @@ impl Board {
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn note_pace(&self, took: Duration) {
+        self.state().pace = Some(took);
+    }
+
+    /// Whether the last signature took no longer than that.
+    pub(super) fn signs_within(&self, limit: Duration) -> bool {
+        self.state().pace.is_some_and(|pace| pace <= limit)
     }
 
     /// The token's keys, as one connection sees them.

@@ -5,6 +5,7 @@
 
 mod actor;
 mod board;
+mod direct;
 mod error;
 mod file;
 mod modulepath;
@@ -41,6 +42,7 @@ use crate::secret::Secret;
 pub use error::{KeystoreError, Reached, StartError};
 pub use file::Written;
 pub use place::{KeyInfo, KeySelector, Listing, Located, Place, PlaceState, TokenInfo, Tries};
+pub use queue::PATIENCE;
 pub use trustdir::TrustDir;
 pub use unlock::{LastTry, Scope};
 
@@ -158,6 +160,9 @@ impl Keystores {
     /// # Errors
     /// See [`KeystoreError::nothing_signed`] for what each means for the permit.
     ///
+    /// # Panics
+    /// On a runtime with a single thread.
+    ///
     /// # Cancellation
     /// Dropped before a session took it, nothing is signed; after that a signature may be made and lost.
     pub async fn sign(
@@ -182,6 +187,15 @@ impl Keystores {
             reply,
         })
         .await
+    }
+
+    /// Fails if a signature for this connection has been awaited for longer than `patience` where [`Self::sign`] cannot
+    /// give up: where a token is quick it signs in its caller's thread, and waits there if the token then hangs.
+    ///
+    /// # Errors
+    /// `Failed`.
+    pub fn overdue(&self, connection: &Arc<Connection>, patience: Duration) -> Result<(), KeystoreError> {
+        self.shared.tokens.iter().try_for_each(|token| token.overdue(connection, patience))
     }
 
     /// Logs in to a token. Returns the places of its keys. While another unlock lives the PIN is compared, not sent; a PIN

@@ -14,7 +14,7 @@ pub(super) const QUEUE: usize = 256;
 /// How often ended unlocks are looked for, and tokens looked at.
 pub(super) const SWEEP: Duration = Duration::from_secs(1);
 /// A token that did not answer by then will not: longer than any touch that is waited for.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The way back to one asker.
 #[derive(Debug)]
@@ -74,8 +74,13 @@ async fn wait<T>(
     match tokio::time::timeout(patience, answer).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => Err(ended(name)),
-        Err(_) => Err(failed(name, format!("no answer within {} seconds", patience.as_secs()))),
+        Err(_) => Err(silent(name, patience)),
     }
+}
+
+/// A token that does not answer.
+pub(super) fn silent(name: &str, patience: Duration) -> KeystoreError {
+    failed(name, format!("no answer within {} seconds", patience.as_secs()))
 }
 
 fn ended(name: &str) -> KeystoreError {

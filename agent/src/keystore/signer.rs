@@ -1,7 +1,8 @@
-//! The threads that sign on a token, each with a session of its own.
+//! Signing on a token with a session of one's own, and the threads that do nothing else.
 
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Instant;
 
 use signet_tuf::KeyName;
 
@@ -15,15 +16,21 @@ use crate::ledger::Scheme;
 
 /// One signature to make.
 #[derive(Debug)]
-pub(super) struct Job {
+pub(super) struct Order {
     pub(super) key: KeyName,
     pub(super) scheme: Scheme,
     pub(super) message: Arc<[u8]>,
     pub(super) connection: Arc<Connection>,
+}
+
+/// An order to a signing thread.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) order: Order,
     pub(super) reply: Reply<Vec<u8>>,
 }
 
-/// A thread with a session, opened when the first job comes.
+/// A session, opened when the first order comes.
 pub(super) struct Signer<T: Token> {
     token: T,
     board: Board,
@@ -40,16 +47,20 @@ impl<T: Token> Signer<T> {
     pub(super) fn run(mut self, jobs: &Taker<Job>) {
         while let Some(job) = jobs.take() {
             if job.reply.is_wanted() {
-                let signed = self.sign(&job);
+                let signed = self.sign(&job.order);
                 job.reply.send(signed);
             }
         }
     }
 
     /// Signs; after a loss, once more. That is safe: the permit allows exactly these bytes, however often.
-    fn sign(&mut self, job: &Job) -> Result<Vec<u8>, KeystoreError> {
-        let first = match self.attempt(job) {
-            Ok(signature) => return Ok(signature),
+    pub(super) fn sign(&mut self, order: &Order) -> Result<Vec<u8>, KeystoreError> {
+        let started = Instant::now();
+        let first = match self.attempt(order) {
+            Ok(signature) => {
+                self.board.note_pace(started.elapsed());
+                return Ok(signature);
+            }
             Err(Failure::Refused(error)) => return Err(error),
             Err(Failure::Fault(fault)) => fault,
         };
@@ -57,7 +68,7 @@ impl<T: Token> Signer<T> {
             return Err(token_error(&self.board, first));
         }
         self.session = None;
-        let second = self.heal().map_err(Failure::Fault).and_then(|()| self.attempt(job));
+        let second = self.heal().map_err(Failure::Fault).and_then(|()| self.attempt(order));
         second.map_err(|failure| {
             let error = match failure {
                 Failure::Refused(error) => error,
@@ -75,26 +86,26 @@ impl<T: Token> Signer<T> {
         })
     }
 
-    fn attempt(&mut self, job: &Job) -> Result<Vec<u8>, Failure> {
-        let epoch = self.admit(job)?;
+    fn attempt(&mut self, order: &Order) -> Result<Vec<u8>, Failure> {
+        let epoch = self.admit(order)?;
         let session = self.session_of(epoch)?;
-        session.sign(job.key, job.scheme, &job.message).map_err(|fault| {
+        session.sign(order.key, order.scheme, &order.message).map_err(|fault| {
             if fault == Fault::NoKey {
-                return Failure::Refused(KeystoreError::UnknownKey { key: job.key.to_string() });
+                return Failure::Refused(KeystoreError::UnknownKey { key: order.key.to_string() });
             }
             Failure::Fault(fault)
         })
     }
 
     /// Whether this connection may sign now. Asked before every signature: its unlock may be over.
-    fn admit(&self, job: &Job) -> Result<u64, Failure> {
+    fn admit(&self, order: &Order) -> Result<u64, Failure> {
         let state = self.board.state();
         match state.presence {
             Presence::Unknown | Presence::Gone => Err(Failure::Fault(Fault::Absent)),
-            Presence::Here if state.admits(&job.connection) => Ok(state.epoch),
+            Presence::Here if state.admits(&order.connection) => Ok(state.epoch),
             Presence::Here => {
                 drop(state);
-                Err(Failure::Refused(locked(&self.board, job)))
+                Err(Failure::Refused(locked(&self.board, order)))
             }
         }
     }
@@ -136,13 +147,13 @@ impl From<Fault> for Failure {
 }
 
 /// A key of a token that wants its PIN.
-fn locked(board: &Board, job: &Job) -> KeystoreError {
-    let located = board.located(&job.connection).into_iter().find(|located| located.info.name == Some(job.key));
+fn locked(board: &Board, order: &Order) -> KeystoreError {
+    let located = board.located(&order.connection).into_iter().find(|located| located.info.name == Some(order.key));
     let token = Some(board.name().to_owned());
     match located {
         Some(Located { place, info, .. }) => {
-            KeystoreError::Locked { key: job.key.to_string(), place, token, role: info.role }
+            KeystoreError::Locked { key: order.key.to_string(), place, token, role: info.role }
         }
-        None => KeystoreError::UnknownKey { key: job.key.to_string() },
+        None => KeystoreError::UnknownKey { key: order.key.to_string() },
     }
 }

@@ -7,7 +7,7 @@ mod signing;
 mod status;
 mod tokens;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use signet_proto::{
     Reason,
@@ -16,15 +16,20 @@ use signet_proto::{
         tokens_server::TokensServer,
     },
 };
+use tokio::task::JoinError;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Status, service::Routes};
 
 use crate::{
     caller::{Connection, Principal},
+    keystore::PATIENCE,
     ledger::RefusedRequest,
     policy,
     sign::{SignError, Signing},
 };
+
+/// How often a signature that is awaited is asked after.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// What the agent tells about itself.
 #[derive(Debug, Clone)]
@@ -93,10 +98,29 @@ impl Services {
         &self,
         work: impl Future<Output = Result<T, SignError>> + Send + 'static,
     ) -> Result<T, Status> {
-        match self.tasks.spawn(work).await {
-            Ok(result) => result.map_err(status::status),
-            Err(panic) => Err(status::status(SignError::Internal(panic.to_string()))),
+        ended(self.tasks.spawn(work).await)
+    }
+
+    /// The same, for work that signs: it may be held up by a token that hangs, and the client is told.
+    async fn finish_signing<T: Send + 'static>(
+        &self,
+        connection: &Arc<Connection>,
+        work: impl Future<Output = Result<T, SignError>> + Send + 'static,
+    ) -> Result<T, Status> {
+        let mut task = self.tasks.spawn(work);
+        loop {
+            match tokio::time::timeout(LOOK, &mut task).await {
+                Ok(result) => return ended(result),
+                Err(_) => self.signing.keystores.overdue(connection, PATIENCE).map_err(status::status)?,
+            }
         }
+    }
+}
+
+fn ended<T>(task: Result<Result<T, SignError>, JoinError>) -> Result<T, Status> {
+    match task {
+        Ok(result) => result.map_err(status::status),
+        Err(panic) => Err(status::status(SignError::Internal(panic.to_string()))),
     }
 }
 

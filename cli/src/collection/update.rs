@@ -276,16 +276,20 @@ impl Update<'_> {
         let listed = search::listed(&trusted.tree(), role).map(|(keys, entry)| (keys.clone(), entry.role_keys()));
         let Some((keys, listed)) = listed else { return Ok(false) };
         let signers = Signers { keys: &keys, role: listed.clone(), former: None };
-        let document = self.bytes_of(role, named).await?;
-        let document = self.parse(role, document)?;
+        let (wire, origin) = self.bytes_of(role, named).await?;
+        let document = self.parse(role, wire)?;
         verify::structure(role, document.envelope().metadata()).map_err(|e| self.invalid(role, e.into()))?;
-        self.not_older(role, &document, &signers)?;
+        if origin == Origin::Server {
+            self.not_older(role, &document, &signers)?;
+        }
         if let Err(problem) = verify::signed_by(&keys, &listed, document.envelope()) {
             tracing::warn!("Error getting {role}: {problem}");
             trusted.invalid.insert(role.clone(), document);
             return Ok(false);
         }
-        self.cache(role, &document)?;
+        if origin == Origin::Server {
+            self.cache(role, &document)?;
+        }
         if let Err(problem) = verify::unexpired(document.envelope().metadata(), self.now) {
             if self.purpose == Purpose::Read {
                 tracing::warn!("Error getting {role}: {problem}");
@@ -302,18 +306,20 @@ impl Update<'_> {
 
     /// A file whose digest is known: from the cache if that is it, else from the server.
     async fn file(&self, role: &Role, named: &FileMeta, signers: &Signers<'_>) -> Result<Document, CollectionError> {
-        let wire = self.bytes_of(role, named).await?;
+        let (wire, origin) = self.bytes_of(role, named).await?;
         let document = self.verified(role, wire, signers)?;
-        self.not_older(role, &document, signers)?;
-        self.cache(role, &document)?;
+        if origin == Origin::Server {
+            self.not_older(role, &document, signers)?;
+            self.cache(role, &document)?;
+        }
         Ok(document)
     }
 
-    async fn bytes_of(&self, role: &Role, named: &FileMeta) -> Result<Vec<u8>, CollectionError> {
+    async fn bytes_of(&self, role: &Role, named: &FileMeta) -> Result<(Vec<u8>, Origin), CollectionError> {
         if let Some(wire) = self.dir.cached(role)?
             && verify::file_matches(named, &wire).is_ok()
         {
-            return Ok(wire);
+            return Ok((wire, Origin::Cache));
         }
         let Some(sha256) = named.hashes.sha256 else {
             return Err(self.invalid(role, VerifyError::NoDigest.into()));
@@ -330,7 +336,7 @@ impl Update<'_> {
             Err(error) => return Err(error.into()),
         };
         verify::file_matches(named, &wire).map_err(|e| self.invalid(role, e.into()))?;
-        Ok(wire)
+        Ok((wire, Origin::Server))
     }
 
     fn verified(&self, role: &Role, wire: Vec<u8>, signers: &Signers<'_>) -> Result<Document, CollectionError> {
@@ -415,6 +421,14 @@ impl Update<'_> {
         let (server, gun) = (self.link.name().into(), self.dir.gun().as_str().into());
         CollectionError::Invalid { server, gun, role: role.as_str().into(), problem }
     }
+}
+
+/// Where the bytes of a file came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// They are cached already, and so was their version.
+    Cache,
+    Server,
 }
 
 enum Below {

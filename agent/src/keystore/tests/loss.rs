@@ -5,8 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::task::JoinSet;
 
 use super::{Lab, PIN, SOFTHSM, alone, connection, eventually, key_on, permit, token_of};
 use crate::config::TokenConfig;
@@ -79,6 +81,47 @@ fn a_token_lost_between_two_signatures_works_again_by_itself() {
     });
 }
 
+/// A quick token is signed with in the asker's thread, where nobody can stop waiting.
+#[test]
+fn a_token_that_hangs_holds_up_only_who_waits_for_it_and_that_is_told() {
+    alone(async |lab| {
+        lab.make_token("hangs");
+        let server = Server::start(&lab).await;
+        let keystores = Keystores::start(&[token_of(CLIENT, "hangs")]).unwrap();
+        let (connection, other) = (connection(), connection());
+        eventually("the token is seen", async || info(&keystores).await.present).await;
+        let key = key_on(&keystores, "hangs", &connection).await;
+        let (public, place) = (key.public.clone().unwrap(), key.places[0].0.clone());
+        let sign = || {
+            let (keystores, connection, public, place) =
+                (keystores.clone(), Arc::clone(&connection), public.clone(), place.clone());
+            async move { keystores.sign(&permit(&public, b"message"), &place, None, &connection).await }
+        };
+        let patience = Duration::from_millis(100);
+        let mut seen = false;
+        // A busy machine may make a quick token slow for once: then a thread waits for it.
+        for _ in 0..50 {
+            sign().await.unwrap();
+            kill_process_group(Pid::from_child(&server.0), Signal::STOP).unwrap();
+            let mut waiting = JoinSet::new();
+            waiting.spawn(sign());
+            tokio::time::sleep(patience * 2).await;
+            let told = keystores.overdue(&connection, patience);
+            assert!(keystores.overdue(&other, patience).is_ok(), "another connection waits for nothing");
+            kill_process_group(Pid::from_child(&server.0), Signal::CONT).unwrap();
+            waiting.join_next().await.unwrap().unwrap().unwrap();
+            assert!(keystores.overdue(&connection, patience).is_ok(), "it has been answered");
+            if let Err(error) = told {
+                assert!(error.to_string().contains("hangs failed: no answer within"), "{error}");
+                assert!(!error.nothing_signed());
+                seen = true;
+                break;
+            }
+        }
+        assert!(seen, "no signature was waited for in the asker's thread");
+    });
+}
+
 #[test]
 fn a_token_that_came_back_before_anybody_noticed_just_signs() {
     alone(async |lab| {
@@ -139,7 +182,7 @@ fn signatures_go_on_while_the_token_comes_and_goes() {
         let key = key_on(&keystores, "lost", &connection).await;
         let public = key.public.clone().unwrap();
         let place = key.places[0].0.clone();
-        let mut tasks = tokio::task::JoinSet::new();
+        let mut tasks = JoinSet::new();
         for number in 0..8_u8 {
             let (keystores, public, place) = (keystores.clone(), public.clone(), place.clone());
             let connection = Arc::clone(&connection);
@@ -152,7 +195,7 @@ fn signatures_go_on_while_the_token_comes_and_goes() {
                             signed += 1;
                         }
                         Err(KeystoreError::Absent { .. } | KeystoreError::Failed { .. }) => {
-                            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                            tokio::time::sleep(Duration::from_millis(50)).await;
                         }
                         Err(other) => panic!("{other:?}"),
                     }

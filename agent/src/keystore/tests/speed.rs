@@ -16,7 +16,7 @@ use crate::caller::Connection;
 use crate::keystore::{Keystores, Place, TrustDir};
 
 const ROUNDS: usize = 15;
-const SIGNATURES: u32 = 1000;
+const SIGNATURES: u32 = 4000;
 
 /// A key that is asked for through the agent's handle.
 struct Asked<'a> {
