@@ -55,14 +55,20 @@ pub enum Malformed {
     Pouf,
 }
 
+/// Whose metadata it is about.
+///
+/// # Errors
+/// [`Malformed::Gun`], [`Malformed::Role`].
+pub fn subject(gun: &str, role: &str) -> Result<(Gun, Role), Malformed> {
+    Ok((Gun::parse(gun).map_err(Malformed::Gun)?, Role::parse(role).map_err(Malformed::Role)?))
+}
+
 impl Intent {
     /// Understands a request in Notary's dialect.
     ///
     /// # Errors
     /// [`Malformed`] says what and where.
-    pub fn parse(gun: &str, role: &str, keys: &[String], signed: Vec<u8>) -> Result<Self, Malformed> {
-        let gun = Gun::parse(gun).map_err(Malformed::Gun)?;
-        let role = Role::parse(role).map_err(Malformed::Role)?;
+    pub fn parse(gun: Gun, role: Role, keys: &[String], signed: Vec<u8>) -> Result<Self, Malformed> {
         let keys = keys
             .iter()
             .map(|key| key.parse().map_err(|_| Malformed::KeyId(key.chars().take(80).collect())))

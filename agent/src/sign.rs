@@ -4,7 +4,7 @@ mod certify;
 mod error;
 mod hands;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{panic::resume_unwind, path::PathBuf, sync::Arc, thread};
 
 use signet_proto::Reason;
 use signet_tuf::{Digest, KeyId, Method};
@@ -14,7 +14,7 @@ use crate::{
     clock::Clock,
     config::Fallback,
     guard::{self, EvidenceBytes, Listed, Shown},
-    intent::Intent,
+    intent::{self, Intent},
     keystore::{Keystores, TrustDir},
     ledger::{Ask, Ledger, Outcome, Permit, Preview, RefusedRequest},
 };
@@ -174,7 +174,7 @@ impl Signing {
         Ok((preview, digest))
     }
 
-    /// Parse, verify the evidence, check the absolute rules: on a thread for work that takes long.
+    /// Parse, verify the evidence, check the absolute rules: on threads for work that takes long.
     async fn understand(&self, request: Request) -> Result<Understood, SignError> {
         let size = request.size();
         if size > self.max_bytes {
@@ -182,8 +182,15 @@ impl Signing {
         }
         let now = self.clock.now();
         blocking(move || {
-            let intent = Intent::parse(&request.gun, &request.role, &request.keys, request.signed)?;
-            let shown = guard::verify_evidence(&intent.gun, &intent.role, Some(&intent.metadata), &request.evidence)?;
+            let (gun, role) = intent::subject(&request.gun, &request.role)?;
+            // Both can be large, and a person waits.
+            let (intent, shown) = thread::scope(|scope| {
+                let shown = scope.spawn(|| guard::verify_evidence(&gun, &role, &request.evidence));
+                let intent = Intent::parse(gun.clone(), role.clone(), &request.keys, request.signed);
+                (intent, shown.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            });
+            let (intent, shown) = (intent?, shown?);
+            guard::check_chain_end(&intent.metadata, &shown)?;
             let previous = shown.current.as_ref().map(|(_, metadata)| metadata);
             guard::check_content(&intent, previous, &shown.parents, now)?;
             let listed = guard::listed_keys(&intent, &shown)?;

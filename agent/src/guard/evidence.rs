@@ -82,33 +82,42 @@ pub enum EvidenceFault {
     },
 }
 
-/// Verifies what is shown for a request about `role` of `gun`; `asked` is the metadata to be signed, if any.
+/// Verifies what is shown for a request about `role` of `gun`. For a root, [`check_chain_end`] has to follow.
 ///
 /// # Errors
 /// [`EvidenceFault`] names the document and what is wrong with it.
-pub fn verify(gun: &Gun, role: &Role, asked: Option<&Metadata>, bytes: &EvidenceBytes) -> Result<Shown, EvidenceFault> {
+pub fn verify(gun: &Gun, role: &Role, bytes: &EvidenceBytes) -> Result<Shown, EvidenceFault> {
+    if *role == Role::Root {
+        return chain(gun, bytes);
+    }
+    let mut shown = verify_roots(gun, bytes)?;
+    shown.parents = parents(role, &bytes.delegating, &shown)?;
+    if !bytes.current.is_empty() {
+        let envelope = read(role, &bytes.current)?;
+        signed_for(role, &envelope, &shown)?;
+        shown.current = Some((mark(&envelope), envelope.into_metadata()));
+    }
+    Ok(shown)
+}
+
+/// Verifies the roots that are shown; there must be some.
+///
+/// # Errors
+/// [`EvidenceFault`].
+pub fn verify_roots(gun: &Gun, bytes: &EvidenceBytes) -> Result<Shown, EvidenceFault> {
+    let shown = chain(gun, bytes)?;
+    if shown.roots.is_empty() { Err(EvidenceFault::RootsMissing) } else { Ok(shown) }
+}
+
+fn chain(gun: &Gun, bytes: &EvidenceBytes) -> Result<Shown, EvidenceFault> {
     let envelopes =
         bytes.root_chain.iter().map(|document| read(&Role::Root, document)).collect::<Result<Vec<_>, _>>()?;
     check_chain(gun, &envelopes)?;
-    let mut shown = Shown {
+    Ok(Shown {
         chain: envelopes.iter().map(mark).collect(),
         roots: envelopes.iter().filter_map(Envelope::root).cloned().collect(),
         ..Shown::default()
-    };
-    if let (Role::Root, Some(Metadata::Root(root))) = (role, asked) {
-        chain_ends_before(root.version, &shown)?;
-        return Ok(shown);
-    }
-    if shown.roots.is_empty() {
-        return Err(EvidenceFault::RootsMissing);
-    }
-    shown.parents = parents(role, &bytes.delegating, &shown)?;
-    if !bytes.current.is_empty() && *role != Role::Root {
-        let envelope = read(role, &bytes.current)?;
-        signed_for(role, &envelope, &shown)?;
-        shown.current = Some((mark(&envelope), envelope.metadata().clone()));
-    }
-    Ok(shown)
+    })
 }
 
 fn read(role: &Role, document: &[u8]) -> Result<Envelope, EvidenceFault> {
@@ -128,10 +137,15 @@ fn check_chain(gun: &Gun, envelopes: &[Envelope]) -> Result<(), EvidenceFault> {
     verify::root_chain(gun, envelopes).map_err(unverified)
 }
 
-fn chain_ends_before(asked: Version, shown: &Shown) -> Result<(), EvidenceFault> {
-    let wanted = asked.get().saturating_sub(1);
+/// The chain must end with the version before the root that is asked for.
+///
+/// # Errors
+/// [`EvidenceFault::ChainEnd`].
+pub fn check_chain_end(asked: &Metadata, shown: &Shown) -> Result<(), EvidenceFault> {
+    let Metadata::Root(Root { version, .. }) = asked else { return Ok(()) };
+    let wanted = version.get().saturating_sub(1);
     let end = shown.chain.last().map_or(0, |mark| mark.version.get());
-    if end == wanted { Ok(()) } else { Err(EvidenceFault::ChainEnd { asked, wanted }) }
+    if end == wanted { Ok(()) } else { Err(EvidenceFault::ChainEnd { asked: *version, wanted }) }
 }
 
 fn parents(role: &Role, documents: &[Vec<u8>], shown: &Shown) -> Result<Vec<Targets>, EvidenceFault> {

@@ -13,7 +13,9 @@ mod versions;
 use signet_tuf::{KeyId, Role, Version};
 
 pub use content::{ContentFault, check as check_content};
-pub use evidence::{EvidenceBytes, EvidenceFault, Listed, Shown, listed_keys, verify as verify_evidence};
+pub use evidence::{
+    EvidenceBytes, EvidenceFault, Listed, Shown, check_chain_end, listed_keys, verify as verify_evidence, verify_roots,
+};
 pub use versions::{Line, VersionFault, check as check_version, next_free};
 
 /// How a lawful request relates to what was signed before.

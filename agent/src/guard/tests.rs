@@ -33,7 +33,7 @@ fn envelope(role_name: &str, name: &str) -> Envelope {
 }
 
 fn intent(role_name: &str, metadata: &Metadata) -> Intent {
-    Intent::parse(GUN, role_name, &[], notary1::encode(metadata)).expect("an intent")
+    Intent::parse(gun(), role(role_name), &[], notary1::encode(metadata)).expect("an intent")
 }
 
 fn asked(role_name: &str, name: &str) -> Intent {
@@ -41,7 +41,9 @@ fn asked(role_name: &str, name: &str) -> Intent {
 }
 
 fn verify(role_name: &str, asked: Option<&Metadata>, bytes: &EvidenceBytes) -> Result<Shown, EvidenceFault> {
-    verify_evidence(&gun(), &role(role_name), asked, bytes)
+    let shown = verify_evidence(&gun(), &role(role_name), bytes)?;
+    asked.map_or(Ok(()), |asked| check_chain_end(asked, &shown))?;
+    Ok(shown)
 }
 
 fn evidence(root_chain: Vec<Vec<u8>>) -> EvidenceBytes {
@@ -67,7 +69,7 @@ fn a_root_chain_must_be_whole_and_of_this_name() {
     }
     assert!(matches!(fault(&[]), EvidenceFault::RootsMissing));
     let other = Gun::parse("example.com/other").expect("a GUN");
-    let foreign = verify_evidence(&other, &Role::Targets, None, &evidence(roots(&[1])));
+    let foreign = verify_evidence(&other, &Role::Targets, &evidence(roots(&[1])));
     assert!(matches!(foreign, Err(EvidenceFault::Unverified { .. })));
 }
 
@@ -144,7 +146,7 @@ fn a_root_whose_threshold_cannot_be_met_is_not_signed() {
     root.expires = Expires::at(NOW.saturating_add(Duration::days(3650)));
     let mut verdict = |threshold| {
         root.targets.threshold = threshold;
-        Intent::parse(GUN, "root", &[], notary1::encode(&Metadata::Root(root.clone())))
+        Intent::parse(gun(), Role::Root, &[], notary1::encode(&Metadata::Root(root.clone())))
             .map(|intent| check_content(&intent, None, &[], NOW).is_ok())
             .unwrap_or(false)
     };
@@ -174,9 +176,9 @@ fn a_snapshot_hides_no_delegation_that_is_still_listed() {
 #[test]
 fn metadata_of_another_role_is_no_intent() {
     let snapshot = envelope("snapshot", "first/snapshot.json");
-    assert!(Intent::parse(GUN, "targets", &[], snapshot.signed().to_vec()).is_err());
+    assert!(Intent::parse(gun(), Role::Targets, &[], snapshot.signed().to_vec()).is_err());
     let mut spaced = snapshot.signed().to_vec();
     spaced.push(b' ');
-    assert!(Intent::parse(GUN, "snapshot", &[], spaced).is_err(), "not canonical");
+    assert!(Intent::parse(gun(), Role::Snapshot, &[], spaced).is_err(), "not canonical");
     assert_eq!(asked("snapshot", "first/snapshot.json").digest, Digest::of(snapshot.signed()));
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use proptest::prelude::*;
-use signet_tuf::{Digest, Expires, Gun, KeyName, Metadata, Targets, Version, json, notary1};
+use signet_tuf::{Digest, Expires, Gun, KeyName, Metadata, Role, Targets, Version, json, notary1};
 use tempfile::TempDir;
 use time::{Duration, macros::datetime};
 
@@ -120,7 +120,9 @@ fn targets_of(gun: &str, role: &str, version: u64, content: i64) -> Arc<Intent> 
         targets: BTreeMap::new(),
         delegations: signet_tuf::Delegations::default(),
     });
-    Intent::parse(gun, role, &[], notary1::encode(&metadata)).expect("an intent").into()
+    Intent::parse(Gun::parse(gun).expect("a GUN"), Role::parse(role).expect("a role"), &[], notary1::encode(&metadata))
+        .expect("an intent")
+        .into()
 }
 
 fn targets(version: u64, content: i64) -> Arc<Intent> {
@@ -457,7 +459,9 @@ mod abandon {
             snapshot: role.clone(),
             timestamp: role,
         });
-        Intent::parse(GUN, "root", &[], notary1::encode(&metadata)).expect("an intent").into()
+        Intent::parse(Gun::parse(GUN).expect("a GUN"), Role::Root, &[], notary1::encode(&metadata))
+            .expect("an intent")
+            .into()
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use std::{pin::Pin, sync::Arc};
 
 use signet_proto::v1::{self, sign_batch_response::Result as BatchResult, signing_server};
-use signet_tuf::{Digest, Gun, Role, Version};
+use signet_tuf::{Digest, Gun, Version};
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -128,7 +128,7 @@ fn evidence(shown: Option<v1::Evidence>) -> EvidenceBytes {
 
 fn root_evidence(gun: &str, shown: Option<v1::Evidence>) -> Result<(Gun, Shown), SignError> {
     let gun = Gun::parse(gun).map_err(|error| SignError::BadRequest(format!("gun: {error}")))?;
-    let shown = guard::verify_evidence(&gun, &Role::Root, None, &evidence(shown))?;
+    let shown = guard::verify_roots(&gun, &evidence(shown))?;
     Ok((gun, shown))
 }
 

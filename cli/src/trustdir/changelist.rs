@@ -128,19 +128,8 @@ impl GunDir {
     /// [`TrustDirError::CorruptChange`] names a file that is no change; [`TrustDirError::Unreadable`].
     pub fn changes(&self) -> Result<Vec<Staged>, TrustDirError> {
         let Some(folder) = Folder::open(self.changelist())? else { return Ok(Vec::new()) };
-        let names = folder.names()?;
-        // a release may stage ten thousand targets
-        let workers = thread::available_parallelism().map_or(1, NonZero::get);
-        let share = names.len().div_ceil(workers).max(SMALL_SHARE);
-        thread::scope(|scope| {
-            let readers: Vec<_> = names.chunks(share).map(|names| scope.spawn(|| folder.read_all(names))).collect();
-            let mut staged = Vec::with_capacity(names.len());
-            for reader in readers {
-                let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                staged.append(&mut read?);
-            }
-            Ok(staged)
-        })
+        let read = in_shares(&folder.names()?, |names| folder.read_all(names))?;
+        Ok(read.into_iter().flatten().collect())
     }
 
     /// Stages changes, in this order.
@@ -164,14 +153,15 @@ impl GunDir {
     pub fn unstage(&self, published: &[(String, Digest)], staged: &[Staged]) -> Result<(), TrustDirError> {
         let Some(folder) = Folder::open(self.changelist())? else { return Ok(()) };
         let known: BTreeMap<_, _> = staged.iter().map(|change| (change.name.as_str(), change)).collect();
-        for (name, digest) in published {
+        let remove = |(name, digest): &(String, Digest)| {
             let read = known.get(name.as_str()).filter(|staged| staged.digest == *digest);
             let untouched = read.is_some_and(|staged| folder.stamp(name) == Some(staged.stamp));
             if untouched || folder.read(name)?.is_some_and(|(bytes, _)| Digest::of(&bytes) == *digest) {
                 folder.remove(name)?;
             }
-        }
-        Ok(())
+            Ok(())
+        };
+        in_shares(published, |share| share.iter().try_for_each(remove)).map(drop)
     }
 }
 
@@ -184,6 +174,22 @@ impl GunDir {
         let Some(folder) = Folder::open(self.changelist())? else { return Ok(()) };
         folder.names()?.iter().try_for_each(|name| folder.remove(name))
     }
+}
+
+/// Does `work` on shares of `all` in as many threads as there are processors: a release may stage ten thousand targets.
+fn in_shares<T: Sync, R: Send>(
+    all: &[T],
+    work: impl Fn(&[T]) -> Result<R, TrustDirError> + Sync,
+) -> Result<Vec<R>, TrustDirError> {
+    let workers = thread::available_parallelism().map_or(1, NonZero::get);
+    let share = all.len().div_ceil(workers).max(SMALL_SHARE);
+    thread::scope(|scope| {
+        let workers: Vec<_> = all.chunks(share).map(|share| scope.spawn(|| work(share))).collect();
+        workers
+            .into_iter()
+            .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
 }
 
 /// The folder of the changes, held open: a path is walked once, not for every file.

@@ -4,6 +4,7 @@
 //! same bytes to be posted again, or to be found on the server.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -11,7 +12,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use signet_tuf::{Digest, Role};
 
-use super::{GunDir, TrustDirError, disk, read_if_there, remove_if_there, unreadable};
+use super::{GunDir, TrustDirError, disk, read_if_there, remove_if_there, unreadable, unwritable};
 use crate::trustdir::changelist::Staged;
 
 const FORMAT: u32 = 1;
@@ -62,8 +63,8 @@ impl Outbox {
     /// Decides what becomes of it. `base` is the SHA-256 of the snapshot that the server serves now.
     #[must_use]
     pub fn fate(&self, served: Served, base: Option<Digest>, staged: &[Staged]) -> Fate {
-        let still_staged =
-            |(name, digest): &(String, Digest)| staged.iter().any(|s| s.name == *name && s.digest == *digest);
+        let staged: BTreeSet<_> = staged.iter().map(|change| (change.name.as_str(), change.digest)).collect();
+        let still_staged = |(name, digest): &(String, Digest)| staged.contains(&(name.as_str(), *digest));
         match served {
             Served::Yes => Fate::Finish,
             Served::No if !self.changes.iter().all(still_staged) => Fate::Discard(Misfit::Withdrawn),
@@ -105,7 +106,9 @@ impl GunDir {
     /// # Errors
     /// [`TrustDirError::Unwritable`]; then the outbox is what it was.
     pub fn fill_outbox(&self, outbox: &Outbox) -> Result<(), TrustDirError> {
-        disk::write_whole(&self.base, &self.outbox_path(), &encode(outbox))
+        let path = self.outbox_path();
+        let bytes = encode(outbox).map_err(|error| unwritable(&path, error.into()))?;
+        disk::write_whole(&self.base, &path, &bytes)
     }
 
     /// The signed files that are put away, if any.
@@ -127,7 +130,7 @@ impl GunDir {
     }
 }
 
-fn encode(outbox: &Outbox) -> Vec<u8> {
+fn encode(outbox: &Outbox) -> serde_json::Result<Vec<u8>> {
     let file = |(role, wire): &(Role, Vec<u8>)| IndexedFile {
         role: role.to_string(),
         bytes: wire.len(),
@@ -140,12 +143,12 @@ fn encode(outbox: &Outbox) -> Vec<u8> {
         files: outbox.files.iter().map(file).collect(),
         changes: outbox.changes.iter().map(change).collect(),
     };
-    let mut bytes = serde_json::json!(index).to_string().into_bytes();
+    let mut bytes = serde_json::to_vec(&index)?;
     bytes.push(b'\n');
     for (_, wire) in &outbox.files {
         bytes.extend_from_slice(wire);
     }
-    bytes
+    Ok(bytes)
 }
 
 /// Reads what [`encode`] wrote, or says what is wrong with it.
@@ -395,12 +398,12 @@ mod tests {
     #[test]
     fn fuzz_outbox() {
         let empty = Outbox { files: vec![], changes: vec![], base: None };
-        let seeds = vec![encode(&outbox(&[])), encode(&empty)];
+        let seeds = vec![encode(&outbox(&[])).unwrap(), encode(&empty).unwrap()];
         let mut words = signet_fuzz::JSON.to_vec();
         words.extend([&b"\"format\":1"[..], b"\"bytes\":", b"\"sha256\":", b"\"base\":null", b"\"role\":\"targets/\""]);
         signet_fuzz::fuzz("outbox", &signet_fuzz::Language { seeds, words }, |input| {
             let Ok(outbox) = decode(input) else { return };
-            assert_eq!(decode(&encode(&outbox)).unwrap(), outbox);
+            assert_eq!(decode(&encode(&outbox).unwrap()).unwrap(), outbox);
         });
     }
 }

@@ -10,7 +10,7 @@ mod write;
 
 pub use members::Members;
 pub use parse::parse;
-pub(crate) use parse::parse_below;
+pub(crate) use parse::{Reader, parse_below};
 pub use path::{Path, Segment};
 pub(crate) use write::{escape_for_wire, write_canonical, write_text};
 pub use write::{to_canonical, to_wire};

@@ -14,7 +14,7 @@ pub fn parse(text: &[u8]) -> Result<Value, Error> {
 
 /// Parses one JSON text that stands at the place `base` in a larger document.
 pub(crate) fn parse_below(base: Vec<Segment>, text: &[u8]) -> Result<Value, Error> {
-    let mut reader = Reader { text, offset: 0, depth: 0 };
+    let mut reader = Reader::new(text);
     reader.document().map_err(|fault| {
         let inner = fault.trail.into_iter().rev();
         Error { path: Path::new(base.into_iter().chain(inner).collect()), problem: fault.problem }
@@ -22,7 +22,7 @@ pub(crate) fn parse_below(base: Vec<Segment>, text: &[u8]) -> Result<Value, Erro
 }
 
 /// A fault on its way up: every level that it leaves adds its segment, innermost first.
-struct Fault {
+pub(crate) struct Fault {
     problem: Problem,
     trail: Vec<Segment>,
 }
@@ -40,13 +40,39 @@ impl From<Problem> for Fault {
     }
 }
 
-struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     text: &'a [u8],
     offset: usize,
     depth: usize,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    pub(crate) fn new(text: &'a [u8]) -> Self {
+        Self { text, offset: 0, depth: 0 }
+    }
+
+    pub(crate) fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// Goes past `expected`, if it is what comes next.
+    pub(crate) fn literal(&mut self, expected: &[u8]) -> Option<()> {
+        let rest = self.text.get(self.offset..)?;
+        if !rest.starts_with(expected) {
+            return None;
+        }
+        self.offset = self.offset.saturating_add(expected.len());
+        Some(())
+    }
+
+    /// A string, if one comes next.
+    pub(crate) fn text(&mut self) -> Option<String> {
+        if self.peek() != Some(b'"') {
+            return None;
+        }
+        self.string().ok()
+    }
+
     fn document(&mut self) -> Result<Value, Fault> {
         let value = self.value()?;
         match self.next_token() {
@@ -55,7 +81,7 @@ impl Reader<'_> {
         }
     }
 
-    fn value(&mut self) -> Result<Value, Fault> {
+    pub(crate) fn value(&mut self) -> Result<Value, Fault> {
         match self.next_token() {
             Some(b'{') => self.nested(Self::object),
             Some(b'[') => self.nested(Self::array),
@@ -151,7 +177,7 @@ impl Reader<'_> {
         Ok(value)
     }
 
-    fn integer(&mut self) -> Result<i64, Problem> {
+    pub(crate) fn integer(&mut self) -> Result<i64, Problem> {
         let negative = self.peek() == Some(b'-');
         if negative {
             self.skip();

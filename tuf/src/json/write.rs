@@ -25,10 +25,24 @@ pub fn to_wire(value: &Value) -> Vec<u8> {
 /// Rewrites a canonical text, which must be free of control characters, in the wire form.
 ///
 /// Outside of strings none of the escaped characters can occur, so that a scan of the bytes is enough.
-pub(crate) fn escape_for_wire(canonical: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(canonical.len());
-    wire_escapes(canonical, &mut out);
-    out
+pub(crate) fn escape_for_wire(canonical: &[u8], out: &mut Vec<u8>) {
+    // Go 1.19 encoding/json: `compact` with `escape`
+    let mut rest = canonical;
+    while let Some(plain) = wire_special(rest) {
+        let (before, special) = rest.split_at(plain);
+        out.extend_from_slice(before);
+        rest = match special {
+            [0xe2, 0x80, 0xa8, after @ ..] => escaped(0x2028, after, out),
+            [0xe2, 0x80, 0xa9, after @ ..] => escaped(0x2029, after, out),
+            [byte @ 0xe2, after @ ..] => {
+                out.push(*byte);
+                after
+            }
+            [byte, after @ ..] => escaped(u16::from(*byte), after, out),
+            [] => break,
+        };
+    }
+    out.extend_from_slice(rest);
 }
 
 /// Appends the canonical form of a value.
@@ -93,20 +107,50 @@ fn canonical_string(text: &str, out: &mut Vec<u8>) {
 
 fn wire_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
-    wire_escapes(&text.replace('\\', r"\\").replace('"', r#"\""#), out);
+    escape_for_wire(text.replace('\\', r"\\").replace('"', r#"\""#).as_bytes(), out);
     out.push(b'"');
 }
 
-// Go 1.19 encoding/json: `compact` with `escape`
-fn wire_escapes(text: &str, out: &mut Vec<u8>) {
-    let is_special = |c: char| matches!(c, '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}');
-    let mut written = 0;
-    for (at, special) in text.match_indices(is_special) {
-        out.extend_from_slice(text.get(written..at).unwrap_or_default().as_bytes());
-        for character in special.chars() {
-            out.extend_from_slice(format!("\\u{:04x}", u32::from(character)).as_bytes());
+fn escaped<'a>(character: u16, after: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
+    out.extend_from_slice(format!("\\u{character:04x}").as_bytes());
+    after
+}
+
+/// Where the first byte is that Go escapes, or that begins U+2028 or U+2029 and others.
+fn wire_special(text: &[u8]) -> Option<usize> {
+    const AT_ONCE: usize = 64;
+    let is_special = |byte: u8| matches!(byte, 0..=0x1f | b'<' | b'>' | b'&' | 0xe2);
+    // Metadata is long and has few of them; without an early end the compiler looks at many bytes at once.
+    let is_plain = |chunk: &&[u8]| !chunk.iter().fold(false, |found, byte| found | is_special(*byte));
+    let plain = text.chunks_exact(AT_ONCE).take_while(is_plain).count().saturating_mul(AT_ONCE);
+    let near = text.get(plain..).unwrap_or_default().iter().position(|byte| is_special(*byte));
+    near.map(|near| plain.saturating_add(near))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escape_for_wire;
+
+    #[test]
+    fn a_character_is_escaped_wherever_it_is() {
+        for (character, written) in [
+            ("<", r"\u003c"),
+            (">", r"\u003e"),
+            ("&", r"\u0026"),
+            ("\n", r"\u000a"),
+            ("\u{2028}", r"\u2028"),
+            ("\u{2029}", r"\u2029"),
+            ("\u{2027}", "\u{2027}"),
+            ("\u{7f}", "\u{7f}"),
+            ("\u{202a}", "\u{202a}"),
+            ("漢", "漢"),
+        ] {
+            for before in 0..200 {
+                let text = |middle: &str| format!("{}{middle}b{middle}", "a".repeat(before));
+                let mut out = Vec::new();
+                escape_for_wire(text(character).as_bytes(), &mut out);
+                assert_eq!(String::from_utf8(out).unwrap(), text(written), "{before}");
+            }
         }
-        written = at.saturating_add(special.len());
     }
-    out.extend_from_slice(text.get(written..).unwrap_or_default().as_bytes());
 }

@@ -136,7 +136,7 @@ fn role_keys(node: &Node<'_>) -> Result<RoleKeys, ParseError> {
     Ok(RoleKeys { key_ids: object.collection("keyids")?.items(key_id)?, threshold: threshold(&object)? })
 }
 
-fn delegations(node: &Node<'_>) -> Result<Delegations, ParseError> {
+pub(super) fn delegations(node: &Node<'_>) -> Result<Delegations, ParseError> {
     if node.is_null() && node.mode() == Mode::Tolerant {
         return Ok(Delegations::default());
     }
@@ -198,9 +198,11 @@ fn hashes(node: &Node<'_>) -> Result<Hashes, ParseError> {
 }
 
 fn digest<const N: usize>(node: &Node<'_>) -> Result<[u8; N], ParseError> {
-    let bytes = node.bytes()?;
-    let found = bytes.len();
-    bytes.try_into().map_err(|_| node.refuse(Problem::DigestSize { wanted: N, found }))
+    let mut digest = [0; N];
+    match node.bytes_into(&mut digest)? {
+        found if found == N => Ok(digest),
+        found => Err(node.refuse(Problem::DigestSize { wanted: N, found })),
+    }
 }
 
 /// Go holds custom data as raw text, reads `null` as absent, and writes the text into the signing form as it is: what the wire

@@ -40,11 +40,24 @@ impl<'a> Object<'a> {
 
     /// Begins a member; its value is to be written next.
     fn member(&mut self, name: &str) -> &mut Vec<u8> {
-        self.out.push(self.next);
-        self.next = b',';
+        self.separate();
         json::write_text(name, self.out);
         self.out.push(b':');
         self.out
+    }
+
+    /// A member whose name needs no escapes.
+    fn known(&mut self, name: &'static str) -> &mut Vec<u8> {
+        self.separate();
+        self.out.push(b'"');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+        self.out
+    }
+
+    fn separate(&mut self) {
+        self.out.push(self.next);
+        self.next = b',';
     }
 
     fn close(self) {
@@ -68,81 +81,81 @@ fn array<T>(items: &[T], out: &mut Vec<u8>, write: impl Fn(&T, &mut Vec<u8>)) {
 
 fn root(root: &Root, out: &mut Vec<u8>) {
     let mut object = Object::open(out);
-    json::write_text("Root", object.member("_type"));
-    flag(root.consistent_snapshot, object.member("consistent_snapshot"));
-    json::write_text(&root.expires.to_string(), object.member("expires"));
-    keys(&root.keys, object.member("keys"));
-    let mut roles = Object::open(object.member("roles"));
-    role_keys(&root.root, roles.member("root"));
-    role_keys(&root.snapshot, roles.member("snapshot"));
-    role_keys(&root.targets, roles.member("targets"));
-    role_keys(&root.timestamp, roles.member("timestamp"));
+    json::write_text("Root", object.known("_type"));
+    flag(root.consistent_snapshot, object.known("consistent_snapshot"));
+    json::write_text(&root.expires.to_string(), object.known("expires"));
+    keys(&root.keys, object.known("keys"));
+    let mut roles = Object::open(object.known("roles"));
+    role_keys(&root.root, roles.known("root"));
+    role_keys(&root.snapshot, roles.known("snapshot"));
+    role_keys(&root.targets, roles.known("targets"));
+    role_keys(&root.timestamp, roles.known("timestamp"));
     roles.close();
-    number(root.version.get(), object.member("version"));
+    number(root.version.get(), object.known("version"));
     object.close();
 }
 
 fn targets(targets: &Targets, out: &mut Vec<u8>) {
     let mut object = Object::open(out);
-    json::write_text("Targets", object.member("_type"));
-    delegations(&targets.delegations, object.member("delegations"));
-    json::write_text(&targets.expires.to_string(), object.member("expires"));
-    let mut listed = Object::open(object.member("targets"));
+    json::write_text("Targets", object.known("_type"));
+    delegations(&targets.delegations, object.known("delegations"));
+    json::write_text(&targets.expires.to_string(), object.known("expires"));
+    let mut listed = Object::open(object.known("targets"));
     for (name, content) in &targets.targets {
         target(content, listed.member(name));
     }
     listed.close();
-    number(targets.version.get(), object.member("version"));
+    number(targets.version.get(), object.known("version"));
     object.close();
 }
 
 fn snapshot(snapshot: &Snapshot, out: &mut Vec<u8>) {
     let files: BTreeMap<&str, &FileMeta> = snapshot.meta.iter().map(|(role, file)| (role.as_str(), file)).collect();
     let mut object = Object::open(out);
-    json::write_text("Snapshot", object.member("_type"));
-    json::write_text(&snapshot.expires.to_string(), object.member("expires"));
-    let mut meta = Object::open(object.member("meta"));
+    json::write_text("Snapshot", object.known("_type"));
+    json::write_text(&snapshot.expires.to_string(), object.known("expires"));
+    let mut meta = Object::open(object.known("meta"));
     for (role, file) in files {
         file_meta(file, meta.member(role));
     }
     meta.close();
-    number(snapshot.version.get(), object.member("version"));
+    number(snapshot.version.get(), object.known("version"));
     object.close();
 }
 
 fn timestamp(timestamp: &Timestamp, out: &mut Vec<u8>) {
     let mut object = Object::open(out);
-    json::write_text("Timestamp", object.member("_type"));
-    json::write_text(&timestamp.expires.to_string(), object.member("expires"));
-    let mut meta = Object::open(object.member("meta"));
-    file_meta(&timestamp.snapshot, meta.member("snapshot"));
+    json::write_text("Timestamp", object.known("_type"));
+    json::write_text(&timestamp.expires.to_string(), object.known("expires"));
+    let mut meta = Object::open(object.known("meta"));
+    file_meta(&timestamp.snapshot, meta.known("snapshot"));
     meta.close();
-    number(timestamp.version.get(), object.member("version"));
+    number(timestamp.version.get(), object.known("version"));
     object.close();
 }
 
 fn role_keys(role: &RoleKeys, out: &mut Vec<u8>) {
     let mut object = Object::open(out);
-    key_ids(&role.key_ids, object.member("keyids"));
-    number(u64::from(role.threshold), object.member("threshold"));
+    key_ids(&role.key_ids, object.known("keyids"));
+    number(u64::from(role.threshold), object.known("threshold"));
     object.close();
 }
 
 fn delegations(delegations: &Delegations, out: &mut Vec<u8>) {
     let mut object = Object::open(out);
-    keys(&delegations.keys, object.member("keys"));
-    array(&delegations.roles, object.member("roles"), delegated_role);
+    keys(&delegations.keys, object.known("keys"));
+    array(&delegations.roles, object.known("roles"), delegated_role);
     object.close();
 }
 
 fn delegated_role(role: &DelegatedRole, out: &mut Vec<u8>) {
     let mut object = Object::open(out);
-    key_ids(&role.key_ids, object.member("keyids"));
-    json::write_text(role.name.as_str(), object.member("name"));
+    key_ids(&role.key_ids, object.known("keyids"));
+    json::write_text(role.name.as_str(), object.known("name"));
     if !role.paths.is_empty() {
-        array(&role.paths, object.member("paths"), |path, out| json::write_text(path, out));
+        array(&role.paths, object.known("paths"), |path, out| json::write_text(path, out));
     }
-    number(u64::from(role.threshold), object.member("threshold"));
+    number(u64::from(role.threshold), object.known("threshold"));
     object.close();
 }
 
@@ -160,10 +173,10 @@ fn keys(keys: &BTreeMap<KeyId, PublicKey>, out: &mut Vec<u8>) {
 
 fn public_key(key: &PublicKey, out: &mut Vec<u8>) {
     let mut object = Object::open(out);
-    json::write_text(key.key_type().as_str(), object.member("keytype"));
-    let mut value = Object::open(object.member("keyval"));
-    json::write_canonical(&Value::Null, value.member("private"));
-    bytes(key.public(), value.member("public"));
+    json::write_text(key.key_type().as_str(), object.known("keytype"));
+    let mut value = Object::open(object.known("keyval"));
+    json::write_canonical(&Value::Null, value.known("private"));
+    bytes(key.public(), value.known("public"));
     value.close();
     object.close();
 }
@@ -171,27 +184,27 @@ fn public_key(key: &PublicKey, out: &mut Vec<u8>) {
 fn target(target: &Target, out: &mut Vec<u8>) {
     let mut object = Object::open(out);
     if let Some(custom) = target.custom.as_ref().filter(|custom| **custom != Value::Null) {
-        json::write_canonical(custom, object.member("custom"));
+        json::write_canonical(custom, object.known("custom"));
     }
-    hashes(&target.hashes, object.member("hashes"));
-    number(target.length, object.member("length"));
+    hashes(&target.hashes, object.known("hashes"));
+    number(target.length, object.known("length"));
     object.close();
 }
 
 fn file_meta(file: &FileMeta, out: &mut Vec<u8>) {
     let mut object = Object::open(out);
-    hashes(&file.hashes, object.member("hashes"));
-    number(file.length, object.member("length"));
+    hashes(&file.hashes, object.known("hashes"));
+    number(file.length, object.known("length"));
     object.close();
 }
 
 fn hashes(hashes: &Hashes, out: &mut Vec<u8>) {
     let mut object = Object::open(out);
     if let Some(digest) = &hashes.sha256 {
-        bytes(digest, object.member("sha256"));
+        bytes(digest, object.known("sha256"));
     }
     if let Some(digest) = &hashes.sha512 {
-        bytes(digest, object.member("sha512"));
+        bytes(digest, object.known("sha512"));
     }
     object.close();
 }
@@ -206,5 +219,11 @@ fn number(number: u64, out: &mut Vec<u8>) {
 }
 
 fn bytes(bytes: &[u8], out: &mut Vec<u8>) {
-    json::write_text(&STANDARD.encode(bytes), out);
+    out.push(b'"');
+    let start = out.len();
+    let encoded = bytes.len().div_ceil(3).saturating_mul(4);
+    out.resize(start.saturating_add(encoded), 0);
+    let written = out.get_mut(start..).map(|place| STANDARD.encode_slice(bytes, place));
+    debug_assert_eq!(written, Some(Ok(encoded)), "base64 is as long as it says");
+    out.push(b'"');
 }

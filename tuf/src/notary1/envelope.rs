@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::node::{Mode, Node, Trail};
-use super::{ParseError, decode, encode};
+use super::{ParseError, decode, encode, plain};
 use crate::ids::{Digest, KeyId};
 use crate::json;
 use crate::key::Method;
@@ -52,6 +52,11 @@ impl Envelope {
     /// # Errors
     /// [`ParseError`] for anything but strict JSON, for missing members and for wrong types.
     pub fn parse(role: &Role, wire: &[u8]) -> Result<Self, ParseError> {
+        if role.holds_targets()
+            && let Some((metadata, signed, signatures)) = plain::published(wire)
+        {
+            return Ok(Self { metadata, signed, signatures });
+        }
         let value = json::parse(wire)?;
         let top = Node::new(&value, Trail::Top, Mode::Tolerant).object(&["signatures", "signed"])?;
         let signed = top.member("signed")?;
@@ -66,6 +71,12 @@ impl Envelope {
     #[must_use]
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
+    }
+
+    /// What the file says, without what it was read from.
+    #[must_use]
+    pub fn into_metadata(self) -> Metadata {
+        self.metadata
     }
 
     /// The canonical form: the bytes that the signatures are over.
@@ -126,8 +137,10 @@ impl Envelope {
     #[must_use]
     pub fn to_wire(&self) -> Vec<u8> {
         let signatures: Vec<String> = self.signatures.iter().map(wire_signature).collect();
-        let mut out = br#"{"signed":"#.to_vec();
-        out.extend(json::escape_for_wire(&String::from_utf8_lossy(&self.signed)));
+        // room for the signatures; escapes are rare
+        let mut out = Vec::with_capacity(self.signed.len().saturating_add(4096));
+        out.extend_from_slice(br#"{"signed":"#);
+        json::escape_for_wire(&self.signed, &mut out);
         out.extend_from_slice(br#","signatures":["#);
         out.extend_from_slice(signatures.join(",").as_bytes());
         out.extend_from_slice(b"]}");

@@ -8,6 +8,7 @@ mod decode;
 mod encode;
 mod envelope;
 mod node;
+mod plain;
 
 pub use encode::encode;
 pub use envelope::{Envelope, Signature};
@@ -112,6 +113,11 @@ impl From<json::Error> for ParseError {
 /// # Errors
 /// [`ParseError`] if any member is missing, unknown or of the wrong type, or if [`encode`] would not give the same bytes again.
 pub fn parse(role: &Role, signed: &[u8]) -> Result<Metadata, ParseError> {
+    if role.holds_targets()
+        && let Some(metadata) = plain::signed(signed)
+    {
+        return Ok(metadata);
+    }
     let value = json::parse_below(base(), signed)?;
     let trail = Trail::Member(&Trail::Top, "signed");
     let metadata = match decode::metadata(role, &Node::new(&value, trail, Mode::Strict)) {

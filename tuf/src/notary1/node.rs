@@ -111,6 +111,20 @@ impl<'a> Node<'a> {
         STANDARD.decode(self.text()?).map_err(|_| self.refuse(Problem::Base64))
     }
 
+    /// The same into `place`, as far as there is room; returns how many bytes there are.
+    pub(super) fn bytes_into(&self, place: &mut [u8]) -> Result<usize, ParseError> {
+        let text = self.text()?;
+        // The decoder wants room for whole groups of three. Metadata can have many thousand digests.
+        let mut groups = [0; 66];
+        if let Ok(bytes) = STANDARD.decode_slice(text, &mut groups)
+            && let (Some(bytes), Some(place)) = (groups.get(..bytes), place.get_mut(..bytes))
+        {
+            place.copy_from_slice(bytes);
+            return Ok(bytes.len());
+        }
+        self.bytes().map(|bytes| bytes.len())
+    }
+
     /// Reads every item of an array.
     pub(super) fn items<T>(&self, read: impl Fn(&Node<'_>) -> Result<T, ParseError>) -> Result<Vec<T>, ParseError> {
         let items = match self.value {

@@ -57,9 +57,15 @@ fn fuzz_metadata() {
         for role in &roles {
             if let Ok(metadata) = notary1::parse(role, input) {
                 assert_eq!(notary1::encode(&metadata), input, "what is signed is what was parsed");
+                let unsigned = [b" {\"signed\":", input, b",\"signatures\":[]}"].concat();
+                let general = Envelope::parse(role, &unsigned).expect("what is signed can be published");
+                assert_eq!(general.metadata(), &metadata, "the general reader reads the same");
                 drop(verify::structure(role, &metadata));
             }
-            if let Ok(envelope) = Envelope::parse(role, input) {
+            // a blank in front is the general reader's business
+            let general = Envelope::parse(role, &[b" ", input].concat()).ok();
+            assert_eq!(Envelope::parse(role, input).ok(), general, "both readers read the same");
+            if let Some(envelope) = general {
                 let again = Envelope::parse(role, &envelope.to_wire());
                 assert_eq!(again.as_ref(), Ok(&envelope), "the wire form says the same");
                 drop(verify::structure(role, envelope.metadata()));
