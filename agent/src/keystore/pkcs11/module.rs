@@ -1,7 +1,7 @@
 //! A PKCS#11 module: loaded and initialised once, in one place, for all tokens that are reached through it.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
@@ -18,7 +18,8 @@ const MIN_SHARED_RESET: Duration = Duration::from_secs(5);
 /// Nor more often than this while nobody asks.
 const MIN_IDLE_RESET: Duration = Duration::from_secs(30);
 
-/// One module. Calls into it share a read lock; starting it anew takes the write lock, so no call is in flight then.
+/// One module. Calls into it share a read lock; starting it anew and making objects take the write lock, so no other
+/// call is in flight then.
 #[derive(Debug)]
 pub(in crate::keystore) struct Module {
     path: PathBuf,
@@ -39,6 +40,18 @@ struct Loaded {
 /// mean other sessions now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Generation(u64);
+
+/// The module while no other thread calls it.
+///
+/// SoftHSM 2.6 writes a new object once per attribute, and lets a search in another thread read it in between: the object
+/// is then taken for a damaged one, and its C_GenerateKeyPair fails.
+pub(super) struct Alone<'a>(RwLockWriteGuard<'a, Loaded>);
+
+impl Alone<'_> {
+    pub(super) fn generation(&self) -> Option<Generation> {
+        self.0.initialized
+    }
+}
 
 /// The module while nobody can finalize it.
 pub(super) struct Running<'a> {
@@ -85,8 +98,17 @@ impl Module {
         Running { loaded: self.loaded.read().unwrap_or_else(PoisonError::into_inner), _turn: turn }
     }
 
+    /// The module as it is, once every call that is in flight has ended.
+    pub(super) fn alone(&self) -> Alone<'_> {
+        Alone(self.exclusive())
+    }
+
+    fn exclusive(&self) -> RwLockWriteGuard<'_, Loaded> {
+        self.loaded.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn initialize(&self) -> Result<(), Fault> {
-        let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = self.exclusive();
         if loaded.initialized.is_some() {
             return Ok(());
         }
@@ -110,7 +132,7 @@ impl Module {
             return Err(Fault::Absent);
         }
         *last = Some(Instant::now());
-        let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = self.exclusive();
         loaded.finalize();
         if loaded.library.is_none() {
             loaded.library = Some(Pkcs11::new(&self.path).map_err(fault)?);

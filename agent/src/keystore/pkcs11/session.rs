@@ -45,6 +45,15 @@ impl Pkcs11Session {
         call(self.raw.as_ref().ok_or_else(stale)?)
     }
 
+    /// The same while no other thread calls the module.
+    fn call_alone<T>(&self, call: impl FnOnce(&RawSession) -> Result<T, Fault>) -> Result<T, Fault> {
+        let alone = self.module.alone();
+        if alone.generation() != Some(self.generation) {
+            return Err(stale());
+        }
+        call(self.raw.as_ref().ok_or_else(stale)?)
+    }
+
     fn living(&self) -> Result<Running<'_>, Fault> {
         let running = self.module.now();
         if running.generation() == Some(self.generation) { Ok(running) } else { Err(stale()) }
@@ -138,7 +147,7 @@ impl Session for Pkcs11Session {
 
     fn generate_key_pair(&mut self, algorithm: Algorithm, label: &str) -> Result<KeyObject, Fault> {
         let mechanisms = &self.mechanisms;
-        self.call(|raw| objects::generate(raw, mechanisms, algorithm, label))
+        self.call_alone(|raw| objects::generate(raw, mechanisms, algorithm, label))
     }
 }
 

@@ -1,10 +1,15 @@
 //! Tokens: found by what they say of themselves, with keys that others made.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use signet_tuf::{Algorithm, KeyName};
+use tokio::task::JoinSet;
 
 use super::{Lab, PIN, SOFTHSM, alone, connection, eventually, key_on, permit, run, scope, secret, succeed, token};
 use crate::config::{TokenConfig, TokenSelector};
 use crate::keystore::{KeystoreError, Keystores, LastTry, PlaceState, StartError};
+use crate::ledger::{Permit, Scheme};
 
 #[test]
 fn a_token_that_comes_later_works_without_a_restart() {
@@ -46,6 +51,40 @@ fn two_tokens_of_one_module_do_not_disturb_each_other() {
         let found = keystores.list(None, &connection).await;
         let states: Vec<_> = found.keys.iter().map(|key| key.places[0].1).collect();
         assert_eq!(states, [PlaceState::Locked, PlaceState::Ready]);
+    });
+}
+
+#[test]
+fn keys_are_made_while_others_look_for_theirs() {
+    const KEYS: usize = 40;
+    alone(async |lab| {
+        lab.make_token("shared");
+        let keystores = Keystores::start(&[token("shared")]).unwrap();
+        let connection = connection();
+        let key = key_on(&keystores, "shared", &connection).await;
+        let done = Arc::new(AtomicBool::new(false));
+        let mut askers = JoinSet::new();
+        for _ in 0..3 {
+            let (keystores, connection, place) = (keystores.clone(), Arc::clone(&connection), key.places[0].0.clone());
+            let done = Arc::clone(&done);
+            askers.spawn(async move {
+                let absent = Permit::for_test(KeyName::from_bytes([7; 32]), Scheme::EcdsaSha256, b"message");
+                while !done.load(Ordering::Relaxed) {
+                    let asked = keystores.sign(&absent, &place, None, &connection).await;
+                    assert!(matches!(asked, Err(KeystoreError::UnknownKey { .. })), "{asked:?}");
+                }
+            });
+        }
+        for _ in 1..KEYS {
+            keystores.generate_on_token("shared", Algorithm::EcdsaP256, "targets", None, &connection).await.unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+        while let Some(asker) = askers.join_next().await {
+            asker.unwrap();
+        }
+        let listed = lab.pkcs11_tool("shared", &["--list-objects", "--type", "privkey"]);
+        assert_eq!(listed.matches("Private Key Object").count(), KEYS);
+        assert_eq!(keystores.list(None, &connection).await.keys.len(), KEYS);
     });
 }
 
