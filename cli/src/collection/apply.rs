@@ -84,7 +84,7 @@ fn witness(draft: &mut Draft, role: Role) -> Result<(), String> {
     if !draft.targets.contains_key(&role) {
         let unknown = || invalid_role(&role, "this role is not known");
         let (keys, listed) = draft.signers(&role).ok_or_else(unknown)?;
-        if canonical_ids(keys, &listed).len() < usize::try_from(listed.threshold).unwrap_or(usize::MAX) {
+        if canonical_ids(keys, &listed).count() < usize::try_from(listed.threshold).unwrap_or(usize::MAX) {
             let why = "role does not specify enough valid signing keys to meet its required threshold";
             return Err(invalid_role(&role, why));
         }
@@ -107,7 +107,8 @@ fn must_sign(keyring: &Keyring, (keys, role): &(&BTreeMap<KeyId, PublicKey>, Rol
     if keyring.has_one_of(keys, role) {
         return Ok(());
     }
-    let ids = canonical_ids(keys, role).join(", ");
+    let ids: Vec<_> = canonical_ids(keys, role).map(|id| id.to_string()).collect();
+    let ids = ids.join(", ");
     Err(format!("could not find necessary signing keys, at least one of these keys must be available: {ids}"))
 }
 
@@ -353,7 +354,7 @@ mod tests {
     }
 
     fn keyring(keys: &[&str]) -> Keyring {
-        Keyring::new(keys.iter().map(|spki| key(spki).canonical_id().to_string()), [])
+        Keyring::new(keys.iter().map(|spki| key(spki).canonical_id()), [])
     }
 
     fn change(action: &str, kind: &str, scope: &str, path: &str, data: &str) -> Change {

@@ -19,31 +19,34 @@ const ROOT_RENEWAL: Duration = Duration::days(183);
 /// Canonical IDs of the keys that we have.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Keyring {
-    known: BTreeSet<String>,
-    present: BTreeSet<String>,
+    known: BTreeSet<KeyId>,
+    present: BTreeSet<KeyId>,
 }
 
 impl Keyring {
     /// `absent` keys are on tokens that are not there now.
-    pub(super) fn new(present: impl IntoIterator<Item = String>, absent: impl IntoIterator<Item = String>) -> Self {
+    pub(super) fn new(present: impl IntoIterator<Item = KeyId>, absent: impl IntoIterator<Item = KeyId>) -> Self {
         let present: BTreeSet<_> = present.into_iter().collect();
-        Self { known: present.iter().cloned().chain(absent).collect(), present }
+        Self { known: present.iter().copied().chain(absent).collect(), present }
     }
 
     /// Whether any listed key of a role is ours, wherever it is now.
     pub(super) fn has_one_of(&self, keys: &BTreeMap<KeyId, PublicKey>, role: &RoleKeys) -> bool {
-        canonical_ids(keys, role).iter().any(|id| self.known.contains(id))
+        canonical_ids(keys, role).any(|id| self.known.contains(&id))
     }
 
     /// Whether any listed key of a role is at hand.
     pub(super) fn has_present(&self, keys: &BTreeMap<KeyId, PublicKey>, role: &RoleKeys) -> bool {
-        canonical_ids(keys, role).iter().any(|id| self.present.contains(id))
+        canonical_ids(keys, role).any(|id| self.present.contains(&id))
     }
 }
 
 /// The canonical IDs of a role's keys.
-pub(super) fn canonical_ids(keys: &BTreeMap<KeyId, PublicKey>, role: &RoleKeys) -> Vec<String> {
-    role.key_ids.iter().filter_map(|id| keys.get(id)).map(|key| key.canonical_id().to_string()).collect()
+pub(super) fn canonical_ids<'a>(
+    keys: &'a BTreeMap<KeyId, PublicKey>,
+    role: &'a RoleKeys,
+) -> impl Iterator<Item = KeyId> + 'a {
+    role.key_ids.iter().filter_map(|id| keys.get(id)).map(PublicKey::canonical_id)
 }
 
 /// A collection on its way to the next versions.

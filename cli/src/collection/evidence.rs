@@ -129,7 +129,8 @@ impl Signer<'_> {
     /// Unlocks the key that will sign. The agent would ask for it, but only after it has read metadata that can be large.
     async fn unlock_first(&mut self, draft: &Draft, role: &Role) -> Result<(), CollectionError> {
         let Some((keys, listed)) = draft.signers(role) else { return Ok(()) };
-        self.context.agent.unlock_one_of(&canonical_ids(keys, &listed)).await.map_err(Into::into)
+        let ids: Vec<_> = canonical_ids(keys, &listed).map(|id| id.to_string()).collect();
+        self.context.agent.unlock_one_of(&ids).await.map_err(Into::into)
     }
 
     fn evidence(&self, shown: &Shown) -> v1::Evidence {

@@ -131,7 +131,8 @@ impl Round<'_> {
             return Ok(end);
         }
         let (present, absent): (Vec<_>, Vec<_>) = context.agent.keys().await?.into_iter().partition(init::is_present);
-        let ids = |keys: Vec<v1::Key>| keys.into_iter().map(|key| key.key_id);
+        // an ID that is none is no listed key's
+        let ids = |keys: Vec<v1::Key>| keys.into_iter().filter_map(|key| key.key_id.parse().ok());
         let keyring = Keyring::new(ids(present), ids(absent));
         let draft = self.draft(&state, &staged, &keyring)?;
         let mut signer = self.signer(context, &state);

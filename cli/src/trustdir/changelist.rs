@@ -1,15 +1,6 @@
 //! Staged changes: one file each, byte for byte as Notary writes and reads them.
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    io::{self, Read},
-    num::NonZero,
-    os::fd::OwnedFd,
-    path::PathBuf,
-    thread,
-    time::Instant,
-};
+use std::{collections::BTreeMap, io, num::NonZero, os::fd::OwnedFd, path::PathBuf, thread, time::Instant};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rustix::{
@@ -255,13 +246,21 @@ impl Folder {
         let failed = |error: io::Error| unreadable(&self.path.join(name), error);
         let opened = rustix::fs::openat(&self.descriptor, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
         let file = match opened {
-            Ok(file) => File::from(file),
+            Ok(file) => file,
             Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(failed(errno.into())),
         };
         let stat = rustix::fs::fstat(&file).map_err(|errno| failed(errno.into()))?;
         let mut bytes = Vec::with_capacity(usize::try_from(stat.st_size).unwrap_or(0).saturating_add(1));
-        (&file).read_to_end(&mut bytes).map_err(failed)?;
+        loop {
+            match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut bytes)) {
+                // less than there was room for: the end
+                Ok(_) if bytes.len() < bytes.capacity() => break,
+                Ok(_) => bytes.reserve(bytes.len().max(1)),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(failed(errno.into())),
+            }
+        }
         Ok(Some((bytes, Stamp::of(&stat))))
     }
 

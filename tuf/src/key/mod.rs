@@ -50,6 +50,8 @@ pub struct PublicKey {
     spki: Vec<u8>,
     algorithm: Algorithm,
     certificates: Vec<Certificate>,
+    key_id: KeyId,
+    canonical_id: KeyId,
 }
 
 impl PublicKey {
@@ -75,7 +77,12 @@ impl PublicKey {
         if algorithm.key_type() != key_type.plain() {
             return Err(KeyError::Mismatch { key_type, algorithm });
         }
-        Ok(Self { key_type, public, spki, algorithm, certificates })
+        let key_id = notary_id(key_type, &public);
+        let canonical_id = match key_type {
+            KeyType::EcdsaX509 | KeyType::RsaX509 => notary_id(key_type.plain(), &spki),
+            KeyType::Ecdsa | KeyType::Rsa | KeyType::Ed25519 => key_id,
+        };
+        Ok(Self { key_type, public, spki, algorithm, certificates, key_id, canonical_id })
     }
 
     /// The bare key in a `SubjectPublicKeyInfo`.
@@ -121,16 +128,13 @@ impl PublicKey {
     /// The key's ID in Notary's metadata.
     #[must_use]
     pub fn key_id(&self) -> KeyId {
-        notary_id(self.key_type, &self.public)
+        self.key_id
     }
 
     /// The ID that Notary names the private key by: that of the bare key.
     #[must_use]
     pub fn canonical_id(&self) -> KeyId {
-        match self.key_type {
-            KeyType::EcdsaX509 | KeyType::RsaX509 => notary_id(self.key_type.plain(), &self.spki),
-            KeyType::Ecdsa | KeyType::Rsa | KeyType::Ed25519 => self.key_id(),
-        }
+        self.canonical_id
     }
 
     /// The DER of the key's `SubjectPublicKeyInfo`.
