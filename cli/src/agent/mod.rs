@@ -13,7 +13,7 @@ pub mod unlock;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use signet_proto::v1::{
@@ -47,6 +47,8 @@ const CERTIFICATE_DAYS: u32 = 3650;
 /// How often, and after which pauses, an agent that another process starts is tried: ten seconds.
 const RACE_TRIES: u32 = 200;
 const RACE_PAUSE: Duration = Duration::from_millis(50);
+/// How long an agent that ends may still take connections and answer none.
+const ENDING: Duration = Duration::from_secs(2);
 
 /// Where a new key is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -240,13 +242,15 @@ impl Client {
         if let Some(link) = &self.link {
             return Ok(link.clone());
         }
-        let link = self.linked(IfAbsent::Start).await?;
-        if skew::tell(&link.channel).await == Heard::Yes || self.address != Address::Own {
-            return Ok(link);
-        }
+        let mut link = self.linked(IfAbsent::Start).await?;
+        let since = Instant::now();
         // an agent that is idle for long ends by itself, perhaps at the moment at which it is wanted
-        self.link = None;
-        self.linked(IfAbsent::Start).await
+        while skew::tell(&link.channel).await == Heard::No && self.address == Address::Own && since.elapsed() < ENDING {
+            self.link = None;
+            tokio::time::sleep(RACE_PAUSE).await;
+            link = self.linked(IfAbsent::Start).await?;
+        }
+        Ok(link)
     }
 
     /// A connection to an agent that runs already.
