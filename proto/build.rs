@@ -16,11 +16,15 @@ const FILES: [&str; 7] = [
 const SECRET: [&str; 3] =
     ["signet.v1.ChangePassphraseRequest", "signet.v1.ImportKeyRequest", "signet.v1.UnlockRequest"];
 
+/// Documents that can be large: they share the buffer that they arrived in.
+const LARGE: [&str; 2] = [".signet.v1.SignRequest.signed", ".signet.v1.Evidence"];
+
 fn main() -> Result<(), Box<dyn Error>> {
     for file in FILES {
         println!("cargo:rerun-if-changed={file}");
     }
     let descriptors = protox::compile(FILES, ["."])?;
-    tonic_prost_build::configure().skip_debug(SECRET).compile_fds(descriptors)?;
+    let configured = tonic_prost_build::configure().skip_debug(SECRET);
+    LARGE.iter().fold(configured, |built, path| built.bytes(path)).compile_fds(descriptors)?;
     Ok(())
 }

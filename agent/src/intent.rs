@@ -1,7 +1,6 @@
 //! What is asked: metadata that was parsed, and is canonical to the byte.
 
-use std::sync::Arc;
-
+use bytes::Bytes;
 use signet_tuf::{Digest, Gun, KeyId, Metadata, NameError, ParseError, Role, Version, notary1};
 
 /// One content of one version.
@@ -25,7 +24,7 @@ pub struct Intent {
     /// What the bytes say.
     pub metadata: Metadata,
     /// The bytes: `canonical(parse(signed)) == signed`.
-    pub signed: Arc<[u8]>,
+    pub signed: Bytes,
     /// SHA-256 of the bytes.
     pub digest: Digest,
 }
@@ -68,7 +67,8 @@ impl Intent {
     ///
     /// # Errors
     /// [`Malformed`] says what and where.
-    pub fn parse(gun: Gun, role: Role, keys: &[String], signed: Vec<u8>) -> Result<Self, Malformed> {
+    pub fn parse(gun: Gun, role: Role, keys: &[String], signed: impl Into<Bytes>) -> Result<Self, Malformed> {
+        let signed = signed.into();
         let keys = keys
             .iter()
             .map(|key| key.parse().map_err(|_| Malformed::KeyId(key.chars().take(80).collect())))
@@ -78,7 +78,7 @@ impl Intent {
             Err(source) => return Err(Malformed::Metadata { role, source }),
         };
         let digest = Digest::of(&signed);
-        Ok(Self { gun, role, keys, metadata, signed: signed.into(), digest })
+        Ok(Self { gun, role, keys, metadata, signed, digest })
     }
 
     /// The version.

@@ -6,6 +6,7 @@ mod hands;
 
 use std::{panic::resume_unwind, path::PathBuf, sync::Arc, thread};
 
+use bytes::Bytes;
 use signet_proto::Reason;
 use signet_tuf::{Digest, KeyId, Method};
 
@@ -34,7 +35,7 @@ pub struct Request {
     /// Key IDs as listed; empty: every listed key at hand.
     pub keys: Vec<String>,
     /// The canonical bytes.
-    pub signed: Vec<u8>,
+    pub signed: Bytes,
     /// What is shown.
     pub evidence: EvidenceBytes,
     /// Finding codes, each with the digest for which it was acknowledged.
@@ -236,7 +237,7 @@ struct Understood {
 impl Request {
     fn size(&self) -> usize {
         let evidence = &self.evidence;
-        let documents = evidence.root_chain.iter().chain(&evidence.delegating).map(Vec::len);
+        let documents = evidence.root_chain.iter().chain(&evidence.delegating).map(Bytes::len);
         let words = self.keys.iter().map(String::len);
         let acknowledged = self.acknowledged.iter().map(|(finding, digest)| finding.len().saturating_add(digest.len()));
         let rest = [evidence.current.len(), self.signed.len(), self.gun.len(), self.role.len()];

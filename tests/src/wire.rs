@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use signet_proto::v1;
 use signet_tuf::{Envelope, Role};
+use tonic::codegen::Bytes;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::Stage;
@@ -15,7 +16,7 @@ use crate::Stage;
 pub struct Wire {
     gun: String,
     socket: PathBuf,
-    root_chain: Vec<Vec<u8>>,
+    root_chain: Vec<Bytes>,
     template: String,
 }
 
@@ -33,7 +34,7 @@ impl Wire {
         Ok(Self {
             gun: gun.to_owned(),
             socket: stage.home.sockets().first().context("no socket")?.clone(),
-            root_chain: vec![root],
+            root_chain: vec![root.into()],
             template: String::from_utf8(signed)?,
         })
     }
@@ -54,7 +55,7 @@ impl Wire {
             pouf: v1::Pouf::Notary1.into(),
             gun: self.gun.clone(),
             role: "targets".to_owned(),
-            signed: signed.into_bytes(),
+            signed: signed.into(),
             evidence: Some(v1::Evidence { root_chain: self.root_chain.clone(), ..v1::Evidence::default() }),
             ..v1::SignRequest::default()
         }

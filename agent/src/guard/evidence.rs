@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use signet_tuf::{
     Envelope, Gun, KeyId, Metadata, ParseError, PublicKey, Role, RoleKeys, Root, Targets, Version,
     verify::{self, VerifyError},
@@ -16,11 +17,11 @@ use crate::intent::{Intent, Mark};
 #[derive(Debug, Clone, Default)]
 pub struct EvidenceBytes {
     /// Root metadata, ascending.
-    pub root_chain: Vec<Vec<u8>>,
+    pub root_chain: Vec<Bytes>,
     /// From targets down to the direct parent.
-    pub delegating: Vec<Vec<u8>>,
+    pub delegating: Vec<Bytes>,
     /// The newest published version of the role.
-    pub current: Vec<u8>,
+    pub current: Bytes,
 }
 
 /// Evidence that holds together.
@@ -120,8 +121,9 @@ fn chain(gun: &Gun, bytes: &EvidenceBytes) -> Result<Shown, EvidenceFault> {
     })
 }
 
-fn read(role: &Role, document: &[u8]) -> Result<Envelope, EvidenceFault> {
-    Envelope::parse(role, document).map_err(|source| EvidenceFault::Unreadable { what: role.to_string(), source })
+fn read(role: &Role, document: &Bytes) -> Result<Envelope, EvidenceFault> {
+    Envelope::parse_shared(role, document)
+        .map_err(|source| EvidenceFault::Unreadable { what: role.to_string(), source })
 }
 
 fn mark(envelope: &Envelope) -> Mark {
@@ -148,7 +150,7 @@ pub fn check_chain_end(asked: &Metadata, shown: &Shown) -> Result<(), EvidenceFa
     if end == wanted { Ok(()) } else { Err(EvidenceFault::ChainEnd { asked: *version, wanted }) }
 }
 
-fn parents(role: &Role, documents: &[Vec<u8>], shown: &Shown) -> Result<Vec<Targets>, EvidenceFault> {
+fn parents(role: &Role, documents: &[Bytes], shown: &Shown) -> Result<Vec<Targets>, EvidenceFault> {
     let lineage = lineage(role);
     if *role != Role::Snapshot && documents.len() != lineage.len() {
         return Err(EvidenceFault::Parents { role: role.clone() });

@@ -2,6 +2,7 @@
 
 #![allow(clippy::arithmetic_side_effects, reason = "a test fails by panicking")]
 
+use bytes::Bytes;
 use signet_tuf::{Digest, Envelope, Expires, Gun, KeyId, Metadata, Role, Version, notary1};
 use time::{Duration, OffsetDateTime, macros::datetime};
 
@@ -11,12 +12,12 @@ use crate::intent::Intent;
 const GUN: &str = "example.com/acme/app";
 const NOW: OffsetDateTime = datetime!(2026-11-21 12:00 UTC);
 
-fn file(name: &str) -> Vec<u8> {
+fn file(name: &str) -> Bytes {
     let path = format!("{}/../tuf/tests/data/notary/{name}", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}")).into()
 }
 
-fn roots(versions: &[u64]) -> Vec<Vec<u8>> {
+fn roots(versions: &[u64]) -> Vec<Bytes> {
     versions.iter().map(|version| file(&format!("root/{version}.json"))).collect()
 }
 
@@ -46,7 +47,7 @@ fn verify(role_name: &str, asked: Option<&Metadata>, bytes: &EvidenceBytes) -> R
     Ok(shown)
 }
 
-fn evidence(root_chain: Vec<Vec<u8>>) -> EvidenceBytes {
+fn evidence(root_chain: Vec<Bytes>) -> EvidenceBytes {
     EvidenceBytes { root_chain, ..EvidenceBytes::default() }
 }
 
@@ -75,13 +76,13 @@ fn a_root_chain_must_be_whole_and_of_this_name() {
 
 #[test]
 fn a_forged_document_is_named() {
-    let mut forged = file("first/targets.json");
+    let mut forged = file("first/targets.json").to_vec();
     let at = forged.windows(9).position(|bytes| bytes == b"\"version\"").expect("a version");
     forged[at + 10] = b'9';
-    let bytes = EvidenceBytes { current: forged, ..evidence(roots(&[1])) };
+    let bytes = EvidenceBytes { current: forged.into(), ..evidence(roots(&[1])) };
     let error = verify("targets", None, &bytes).expect_err("forged").to_string();
     assert!(error.contains("targets does not verify"), "{error}");
-    let bytes = EvidenceBytes { current: b"{}".to_vec(), ..evidence(roots(&[1])) };
+    let bytes = EvidenceBytes { current: Bytes::from_static(b"{}"), ..evidence(roots(&[1])) };
     assert!(matches!(verify("targets", None, &bytes), Err(EvidenceFault::Unreadable { .. })));
 }
 

@@ -87,7 +87,7 @@ impl Keystore {
         let order = Order {
             key: permit.key(),
             scheme: permit.scheme(),
-            message: Arc::clone(permit.message()),
+            message: permit.message().clone(),
             connection: Arc::clone(connection),
         };
         match self.direct.sign(order) {

@@ -180,7 +180,7 @@ impl Keystores {
         ask(&self.shared.files, FILES, |reply| FileRequest::Sign {
             key: permit.key(),
             scheme: permit.scheme(),
-            message: Arc::clone(permit.message()),
+            message: permit.message().clone(),
             path,
             dir: dir.clone(),
             connection: Arc::clone(connection),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Instant;
 
+use bytes::Bytes;
 use signet_tuf::KeyName;
 
 use super::board::{Board, Presence};
@@ -19,7 +20,7 @@ use crate::ledger::Scheme;
 pub(super) struct Order {
     pub(super) key: KeyName,
     pub(super) scheme: Scheme,
-    pub(super) message: Arc<[u8]>,
+    pub(super) message: Bytes,
     pub(super) connection: Arc<Connection>,
 }
 

@@ -12,6 +12,7 @@ mod writer;
 
 use std::{path::Path, sync::Arc};
 
+use bytes::Bytes;
 use signet_tuf::{Digest, Gun, KeyName, Version};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -57,7 +58,7 @@ pub struct CertificateAsk {
     /// How.
     pub scheme: Scheme,
     /// DER of TBSCertificate, built by the agent.
-    pub to_be_signed: Arc<[u8]>,
+    pub to_be_signed: Bytes,
 }
 
 /// Leave to sign.

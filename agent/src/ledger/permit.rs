@@ -1,7 +1,6 @@
 //! The only key to a keystore: granted by the ledger after its commit, for one key and one byte string.
 
-use std::sync::Arc;
-
+use bytes::Bytes;
 use signet_tuf::KeyName;
 
 /// How bytes are signed.
@@ -29,18 +28,18 @@ pub struct Permit {
     seq: Seq,
     key: KeyName,
     scheme: Scheme,
-    message: Arc<[u8]>,
+    message: Bytes,
 }
 
 impl Permit {
-    pub(in crate::ledger) fn grant(seq: Seq, key: KeyName, scheme: Scheme, message: Arc<[u8]>) -> Self {
+    pub(in crate::ledger) fn grant(seq: Seq, key: KeyName, scheme: Scheme, message: Bytes) -> Self {
         Self { seq, key, scheme, message }
     }
 
     /// A permit without a record.
     #[cfg(test)]
     pub(crate) fn for_test(key: KeyName, scheme: Scheme, message: &[u8]) -> Self {
-        Self::grant(Seq(0), key, scheme, message.into())
+        Self::grant(Seq(0), key, scheme, Bytes::copy_from_slice(message))
     }
 
     /// Where the grant stands in the log.
@@ -63,7 +62,7 @@ impl Permit {
 
     /// The exact bytes that go under the signature.
     #[must_use]
-    pub fn message(&self) -> &Arc<[u8]> {
+    pub fn message(&self) -> &Bytes {
         &self.message
     }
 }

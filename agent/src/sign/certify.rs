@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use signet_tuf::{Algorithm, Gun, PublicKey, certificate::Template};
 use time::{Duration, OffsetDateTime};
 
@@ -69,7 +70,7 @@ impl Signing {
         let public = self.public_key(&request.key, trust_dir.as_ref(), connection).await?;
         let template = template(&request, &public)?;
         let hand = self.hand_for(&public, trust_dir.as_ref(), connection).await?;
-        let to_be_signed: Arc<[u8]> = template.to_be_signed().into();
+        let to_be_signed: Bytes = template.to_be_signed().into();
         let mut grant = self
             .ledger
             .certify(CertificateAsk {

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
-use signet_tuf::{DelegatedRole, Hashes, KeyId, KeyType, PublicKey, Role, RoleKeys, Target, Targets, json};
+use signet_tuf::{DelegatedRole, KeyId, KeyType, PublicKey, Role, RoleKeys, Targets};
 use time::OffsetDateTime;
 
 use super::{
     build::{Draft, Keyring, canonical_ids, empty_targets},
     search,
 };
-use crate::trustdir::changelist::Change;
+use crate::trustdir::change::Change;
 
 const ALL_DELEGATIONS: &str = "/*";
 
@@ -49,7 +49,7 @@ fn add_target(
     change: &Change,
     now: OffsetDateTime,
 ) -> Result<(), String> {
-    let target = read_target(change.data.as_deref().unwrap_or_default())?;
+    let target = change.target()?;
     let signers = existing(draft, &role)?;
     if draft.targets.get(&role).and_then(|targets| targets.targets.get(&change.path)) == Some(&target) {
         return Ok(());
@@ -159,8 +159,7 @@ fn change_delegation(
     let Role::Delegation(name) = role else {
         return Err(invalid_role(role, "not a valid delegated role"));
     };
-    let data: DelegationData =
-        serde_json::from_slice(change.data.as_deref().unwrap_or_default()).map_err(|e| e.to_string())?;
+    let data: DelegationData = serde_json::from_slice(change.json()).map_err(|e| e.to_string())?;
     let parent = name.parent();
     must_sign(keyring, &existing(draft, &parent)?)?;
     let add_paths = data.add_paths.unwrap_or_default();
@@ -235,8 +234,7 @@ fn purge(draft: &mut Draft, keyring: &Keyring, start: &str, change: &Change) -> 
     if (change.kind.as_str(), change.action.as_str()) != ("delegation", "update") {
         return Err("only wildcard roles can be used in a purge".into());
     }
-    let data: DelegationData =
-        serde_json::from_slice(change.data.as_deref().unwrap_or_default()).map_err(|e| e.to_string())?;
+    let data: DelegationData = serde_json::from_slice(change.json()).map_err(|e| e.to_string())?;
     let gone = data.remove_keys.unwrap_or_default();
     let below = |role: &Role| role.as_str() == start || role.as_str().starts_with(&format!("{start}/"));
     let holders: Vec<Role> = draft.targets.keys().filter(|role| below(role)).cloned().collect();
@@ -282,45 +280,13 @@ fn drop_unused_keys(holder: &mut Targets) {
 
 // --- data of a target
 
-/// Notary's `FileMeta`. Custom data is canonicalised, because that is what goes under the signature.
-fn read_target(data: &[u8]) -> Result<Target, String> {
-    let value = json::parse(data).map_err(|e| e.to_string())?;
-    let json::Value::Object(mut members) = value else {
-        return Err("its data is not an object".into());
-    };
-    let length = match members.remove("length") {
-        Some(json::Value::Integer(length)) => u64::try_from(length).map_err(|_| "its length is negative")?,
-        _ => return Err("its length is missing".into()),
-    };
-    let Some(json::Value::Object(hashes)) = members.remove("hashes") else {
-        return Err("its hashes are missing".into());
-    };
-    let mut read = Hashes { sha256: None, sha512: None };
-    for (algorithm, value) in hashes {
-        let json::Value::String(text) = value else {
-            return Err(format!("its {algorithm} digest is no text"));
-        };
-        let bytes = STANDARD.decode(text).map_err(|e| e.to_string())?;
-        let size = || format!("its {algorithm} digest has the wrong size");
-        match algorithm.as_str() {
-            "sha256" => read.sha256 = Some(bytes.try_into().map_err(|_| size())?),
-            "sha512" => read.sha512 = Some(bytes.try_into().map_err(|_| size())?),
-            _ => return Err(format!("the digest algorithm {algorithm} is not known")),
-        }
-    }
-    if read.sha256.is_none() && read.sha512.is_none() {
-        return Err("it has no digest".into());
-    }
-    let custom = members.remove("custom").filter(|value| *value != json::Value::Null);
-    Ok(Target { length, hashes: read, custom })
-}
-
 #[cfg(test)]
 mod tests {
-    use signet_tuf::{Expires, Root, Version};
+    use signet_tuf::{Expires, Hashes, Root, Target, Version};
     use time::macros::datetime;
 
     use super::*;
+    use crate::trustdir::change::Data;
 
     const NOW: OffsetDateTime = datetime!(2026-01-01 0:00 UTC);
     // two throw-away P-256 keys, SubjectPublicKeyInfo
@@ -358,7 +324,7 @@ mod tests {
     }
 
     fn change(action: &str, kind: &str, scope: &str, path: &str, data: &str) -> Change {
-        let data = (!data.is_empty()).then(|| data.as_bytes().to_vec());
+        let data = Data::Json(data.into());
         Change { action: action.into(), scope: scope.into(), kind: kind.into(), path: path.into(), data }
     }
 

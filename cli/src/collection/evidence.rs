@@ -1,7 +1,9 @@
 //! Asking the agent for a signature: what the request stands on, and which version is the next free one.
 
+use bytes::Bytes;
 use signet_proto::{Reason, v1};
 use signet_tuf::{Digest, Envelope, Gun, KeyId, Metadata, Method, Role, Signature, Version, verify};
+use time::OffsetDateTime;
 
 use super::{
     CollectionError, Document,
@@ -33,9 +35,9 @@ pub enum NewCollection {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Shown {
     /// Wire bytes of targets, then of each delegation down to the parent.
-    pub(super) delegating: Vec<Vec<u8>>,
+    pub(super) delegating: Vec<Bytes>,
     /// Wire bytes of the role's newest published version.
-    pub(super) current: Vec<u8>,
+    pub(super) current: Bytes,
 }
 
 /// What became of a wish for a signature.
@@ -53,8 +55,10 @@ pub(super) struct Signer<'a> {
     pub(super) dir: &'a GunDir,
     pub(super) link: &'a Link,
     /// Wire bytes of the roots that lead to the keys.
-    pub(super) chain: Vec<Vec<u8>>,
+    pub(super) chain: Vec<Bytes>,
     pub(super) new_collection: NewCollection,
+    /// The time by which expiries are reckoned.
+    pub(super) since: OffsetDateTime,
     /// A contested version that has shown up nowhere for a while, and is skipped.
     pub(super) given_up: Option<Version>,
 }
@@ -96,13 +100,13 @@ impl Signer<'_> {
     ) -> Result<Document, CollectionError> {
         let unsigned = Envelope::unsigned(metadata);
         let digest = unsigned.digest();
-        self.dir.remember_signing(digest)?;
+        self.dir.remember_signing(digest, self.since)?;
         let mut request = v1::SignRequest {
             pouf: v1::Pouf::Notary1.into(),
             gun: self.dir.gun().to_string(),
             role: role.to_string(),
             keys: Vec::new(),
-            signed: unsigned.signed().to_vec(),
+            signed: unsigned.signed().clone(),
             evidence: Some(self.evidence(shown)),
             acknowledged: Vec::new(),
             trust_dir: String::new(),
@@ -206,7 +210,8 @@ impl Signer<'_> {
     /// Whether the version was signed with content that did not come from this trust directory.
     fn is_foreign(&self, refusal: &AgentError) -> Result<bool, CollectionError> {
         let Some(digest) = refusal.detail("digest") else { return Ok(false) };
-        Ok(!self.dir.signings()?.contains(digest))
+        let ours = self.dir.signings()?;
+        Ok(!digest.parse().is_ok_and(|digest| ours.contains(&digest)))
     }
 
     /// Tells the agent which root the server accepted. What is published stays published if the agent cannot hear it.

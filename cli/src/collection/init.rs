@@ -222,8 +222,15 @@ async fn sign(
         server: String::new(),
         cause: crate::server::Unreachable::Other("nothing is published yet".into()),
     };
-    let mut signer =
-        Signer { context, dir, link: &link, chain: Vec::new(), new_collection: wish.new_collection, given_up: None };
+    let mut signer = Signer {
+        context,
+        dir,
+        link: &link,
+        chain: Vec::new(),
+        new_collection: wish.new_collection,
+        since: now,
+        given_up: None,
+    };
     let mut documents = Vec::new();
     let roles: &[Role] = match wish.snapshot {
         SnapshotKey::Ours => &[Role::Root, Role::Targets, Role::Snapshot],
@@ -239,7 +246,7 @@ async fn sign(
             return Err(unusable(dir.gun(), role, "version 1 was signed before"));
         };
         if *role == Role::Root {
-            signer.chain.push(document.wire().to_vec());
+            signer.chain.push(document.wire().clone());
         }
         draft.files.insert(role.clone(), FileMeta::of(document.wire()));
         documents.push((role.clone(), *document));

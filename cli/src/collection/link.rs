@@ -1,5 +1,6 @@
 //! The way to the server, open or not.
 
+use bytes::Bytes;
 use signet_tuf::{Gun, Role};
 
 use super::CollectionError;
@@ -77,7 +78,7 @@ impl Link {
         role: &Role,
         edition: Edition,
         limit_bytes: u64,
-    ) -> Result<Vec<u8>, ServerError> {
+    ) -> Result<Bytes, ServerError> {
         match self {
             Self::Online(server) => server.metadata(gun, role, edition, limit_bytes).await,
             Self::Offline { server, cause } => {

@@ -17,6 +17,7 @@ pub mod update;
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use signet_tuf::{Digest, Envelope, ParseError, Role, Root, Snapshot, Targets, Timestamp, Version};
 
 pub use self::error::{CollectionError, RoleProblem};
@@ -24,7 +25,7 @@ pub use self::error::{CollectionError, RoleProblem};
 /// Metadata as it is on the wire, and what it says.
 #[derive(Debug, Clone)]
 pub struct Document {
-    wire: Vec<u8>,
+    wire: Bytes,
     envelope: Envelope,
 }
 
@@ -33,20 +34,21 @@ impl Document {
     ///
     /// # Errors
     /// [`ParseError`] with the place in the document.
-    pub fn parse(role: &Role, wire: Vec<u8>) -> Result<Self, ParseError> {
-        let envelope = Envelope::parse(role, &wire)?;
+    pub fn parse(role: &Role, wire: impl Into<Bytes>) -> Result<Self, ParseError> {
+        let wire = wire.into();
+        let envelope = Envelope::parse_shared(role, &wire)?;
         Ok(Self { wire, envelope })
     }
 
     /// Metadata that was just signed.
     #[must_use]
     pub fn of(envelope: Envelope) -> Self {
-        Self { wire: envelope.to_wire(), envelope }
+        Self { wire: envelope.to_wire().into(), envelope }
     }
 
     /// The exact bytes.
     #[must_use]
-    pub fn wire(&self) -> &[u8] {
+    pub const fn wire(&self) -> &Bytes {
         &self.wire
     }
 

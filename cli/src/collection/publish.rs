@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use signet_proto::v1;
 use signet_tuf::{Digest, FileMeta, Gun, Role, Version, verify};
 use time::OffsetDateTime;
@@ -18,6 +19,7 @@ use super::{
     update::{Purpose, Update, cached_root},
 };
 use crate::{
+    config::TrustPinning,
     context::Context,
     server::{Edition, MAX_METADATA_BYTES, MAX_TIMESTAMP_BYTES, Server, ServerError},
     trustdir::{
@@ -135,7 +137,7 @@ impl Round<'_> {
         let ids = |keys: Vec<v1::Key>| keys.into_iter().filter_map(|key| key.key_id.parse().ok());
         let keyring = Keyring::new(ids(present), ids(absent));
         let draft = self.draft(&state, &staged, &keyring)?;
-        let mut signer = self.signer(context, &state);
+        let mut signer = self.signer(context, &state, self.dir.signing_time(self.now)?);
         let files = match self.sign(&mut signer, &state, draft).await? {
             Signed::Files(files) if files.is_empty() => {
                 tracing::info!("nothing to publish for {}", self.dir.gun());
@@ -164,11 +166,12 @@ impl Round<'_> {
 
     // --- where we stand
 
+    fn update<'u>(&'u self, pinning: &'u TrustPinning) -> Update<'u> {
+        Update { link: self.link, dir: self.dir, pinning, now: self.now, purpose: Purpose::Publish }
+    }
+
     async fn state(&self, context: &mut Context) -> Result<State, CollectionError> {
-        let pinning = context.pinning.clone();
-        let update =
-            Update { link: self.link, dir: self.dir, pinning: &pinning, now: self.now, purpose: Purpose::Publish };
-        match update.run().await {
+        match self.update(&context.pinning).run().await {
             Ok(trusted) => return Ok(State::Published(trusted)),
             Err(CollectionError::Server(ServerError::NotFound { .. })) => {}
             Err(error) => return Err(error),
@@ -292,13 +295,14 @@ impl Round<'_> {
         Ok(draft)
     }
 
-    fn signer<'s>(&'s self, context: &'s mut Context, state: &State) -> Signer<'s> {
+    fn signer<'s>(&'s self, context: &'s mut Context, state: &State, since: OffsetDateTime) -> Signer<'s> {
         Signer {
             context,
             dir: self.dir,
             link: self.link,
-            chain: vec![state.trusted().root.wire().to_vec()],
+            chain: vec![state.trusted().root.wire().clone()],
             new_collection: NewCollection::Ask,
+            since,
             given_up: self.given_up,
         }
     }
@@ -306,14 +310,14 @@ impl Round<'_> {
     /// Signs root, then targets and delegations from the top down, then snapshot.
     async fn sign(&self, signer: &mut Signer<'_>, state: &State, mut draft: Draft) -> Result<Signed, CollectionError> {
         let trusted = state.trusted();
-        let now = self.dir.signing_time(self.now)?;
+        let since = signer.since;
         let mut files = Vec::new();
         if matches!(state, State::Local(_)) && !draft.dirty.contains(&Role::Root) {
-            files.push((Role::Root, trusted.root.wire().to_vec()));
+            files.push((Role::Root, trusted.root.wire().clone()));
         }
         draft.files.insert(Role::Root, FileMeta::of(trusted.root.wire()));
-        let mut wires: Vec<(Role, Vec<u8>)> =
-            trusted.targets.iter().map(|(role, document)| (role.clone(), document.wire().to_vec())).collect();
+        let mut wires: Vec<(Role, Bytes)> =
+            trusted.targets.iter().map(|(role, document)| (role.clone(), document.wire().clone())).collect();
         for role in in_order(&draft) {
             let former = published(state, &role);
             let before = former.or_else(|| made_by_init(state, &role)).map(Document::version);
@@ -327,18 +331,18 @@ impl Round<'_> {
             let delegating =
                 if is_judged_by_parents(&role, &draft, former) { above(&wires, &role) } else { Vec::new() };
             let shown = Shown { delegating, current: vouched_for(&draft, &role, former) };
-            let content = |version| draft.content(&role, version, now);
+            let content = |version| draft.content(&role, version, since);
             let document = match signer.sign(&draft, &role, version, &shown, content).await? {
                 Signing::Done(document) => document,
                 Signing::Contested(version) => return Ok(Signed::Contested(role, version)),
             };
             if role == Role::Root {
-                signer.chain.push(document.wire().to_vec());
+                signer.chain.push(document.wire().clone());
             }
             draft.files.insert(role.clone(), FileMeta::of(document.wire()));
             wires.retain(|(known, _)| *known != role);
-            wires.push((role.clone(), document.wire().to_vec()));
-            files.push((role, document.wire().to_vec()));
+            wires.push((role.clone(), document.wire().clone()));
+            files.push((role, document.wire().clone()));
         }
         Ok(Signed::Files(files))
     }
@@ -388,17 +392,21 @@ impl Round<'_> {
         outbox: &Outbox,
         staged: &[Staged],
     ) -> Result<(), CollectionError> {
-        let mut signer = self.signer(context, state);
-        let root = outbox.files.iter().find(|(role, _)| *role == Role::Root);
-        if let Some((_, wire)) = root
-            && !signer.chain.contains(wire)
-        {
-            signer.chain.push(wire.clone());
-        }
+        let known = &state.trusted().root;
+        let posted = outbox.files.iter().find(|(role, _)| *role == Role::Root).map(|(_, wire)| wire);
+        let posted = posted
+            .filter(|wire| *wire != known.wire())
+            .and_then(|wire| Document::parse(&Role::Root, wire.clone()).ok());
+        let mut signer = self.signer(context, state, self.now);
+        signer.chain.extend(posted.as_ref().map(|root| root.wire().clone()));
         signer.published().await;
         self.dir.unstage(&outbox.changes, staged)?;
         self.dir.clear_outbox()?;
         self.dir.forget_signings()?;
+        let root = posted.as_ref().unwrap_or(known);
+        if let Err(error) = self.update(&context.pinning).keep_published(root, &outbox.files).await {
+            tracing::debug!("what was published is not cached: {error}");
+        }
         Ok(())
     }
 
@@ -433,7 +441,7 @@ pub(super) async fn must_be_served(server: &Server, gun: &Gun, outbox: &Outbox) 
 }
 
 enum Signed {
-    Files(Vec<(Role, Vec<u8>)>),
+    Files(Vec<(Role, Bytes)>),
     Contested(Role, Version),
 }
 
@@ -468,13 +476,13 @@ fn document<'a>(trusted: &'a Trusted, role: &Role) -> Option<&'a Document> {
 }
 
 /// The published version of a role, if its keys of now vouch for it: a delegation may have got others meanwhile.
-fn vouched_for(draft: &Draft, role: &Role, former: Option<&Document>) -> Vec<u8> {
+fn vouched_for(draft: &Draft, role: &Role, former: Option<&Document>) -> Bytes {
     let counts = |document: &&Document| match (role, draft.signers(role)) {
         (Role::Delegation(_), Some((keys, listed))) => verify::signed_by(keys, &listed, document.envelope()).is_ok(),
         (Role::Delegation(_), None) => false,
         (Role::Root | Role::Targets | Role::Snapshot | Role::Timestamp, _) => true,
     };
-    former.filter(counts).map(|document| document.wire().to_vec()).unwrap_or_default()
+    former.filter(counts).map(|document| document.wire().clone()).unwrap_or_default()
 }
 
 /// Whether the agent wants to see who lists what: for a delegation, and for a snapshot that leaves one out.
@@ -488,7 +496,7 @@ fn is_judged_by_parents(role: &Role, draft: &Draft, former: Option<&Document>) -
 
 /// The wire bytes of targets, then of each delegation on the way to the role's parent. With a snapshot goes targets,
 /// to show which delegations are no longer listed.
-fn above(wires: &[(Role, Vec<u8>)], role: &Role) -> Vec<Vec<u8>> {
+fn above(wires: &[(Role, Bytes)], role: &Role) -> Vec<Bytes> {
     let mut way = Vec::new();
     let mut next = if *role == Role::Snapshot { Some(Role::Targets) } else { role.parent() };
     while let Some(parent) = next {

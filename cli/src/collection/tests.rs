@@ -224,8 +224,8 @@ async fn what_is_verified_is_cached_as_it_came() {
     house.publish_version(2);
     let trusted = house.read().await.unwrap();
     assert_eq!(search::all(&trusted.tree(), &[])[0].name, "v2");
-    assert_eq!(house.dir().cached(&Role::Targets).unwrap().as_deref(), Some(trusted.targets[&Role::Targets].wire()));
-    assert_eq!(house.dir().cached(&Role::Root).unwrap().as_deref(), Some(house.root.wire()));
+    assert_eq!(house.dir().cached(&Role::Targets).unwrap().as_ref(), Some(trusted.targets[&Role::Targets].wire()));
+    assert_eq!(house.dir().cached(&Role::Root).unwrap().as_ref(), Some(house.root.wire()));
 }
 
 #[tokio::test]
@@ -297,7 +297,7 @@ async fn roots_are_followed_one_by_one() {
     house.publish(&house.targets(3, in_days(9), &house.key), &root3);
     let trusted = house.read().await.unwrap();
     assert_eq!(trusted.root.version(), version(3));
-    assert_eq!(house.dir().cached(&Role::Root).unwrap().as_deref(), Some(root3.wire()));
+    assert_eq!(house.dir().cached(&Role::Root).unwrap().as_ref(), Some(root3.wire()));
 }
 
 #[tokio::test]
@@ -312,7 +312,7 @@ async fn a_root_that_its_predecessor_did_not_sign_is_refused() {
         house.publish(&house.targets(3, in_days(9), &house.key), &stolen);
         let result = house.read().await;
         assert!(matches!(result, Err(CollectionError::Untrusted { .. })), "{number}: {result:?}");
-        assert_eq!(house.dir().cached(&Role::Root).unwrap().as_deref(), Some(house.root.wire()));
+        assert_eq!(house.dir().cached(&Role::Root).unwrap().as_ref(), Some(house.root.wire()));
     }
 }
 
@@ -376,7 +376,7 @@ async fn no_wish_replaces_what_the_server_serves() {
 async fn a_publication_counts_when_the_server_serves_it() {
     let house = House::new();
     let targets = house.targets(1, in_days(1000), &house.key);
-    let files = vec![(Role::Targets, targets.wire().to_vec())];
+    let files = vec![(Role::Targets, targets.wire().clone())];
     let outbox = Outbox { files, changes: Vec::new(), base: None };
     let result = async || must_be_served(&house.server, &house.gun, &outbox).await;
     assert!(matches!(result().await, Err(CollectionError::Lost { .. })), "nothing is there");

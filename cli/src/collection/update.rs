@@ -2,10 +2,12 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    panic::resume_unwind,
     thread,
     time::Instant,
 };
 
+use bytes::Bytes;
 use serde::Deserialize;
 use signet_tuf::{
     Digest, FileMeta, KeyId, PublicKey, Role, RoleKeys, Root, Timestamp, Version,
@@ -24,6 +26,8 @@ use crate::{
 const MAX_ROOT_STEPS: u64 = 1024;
 /// How often root and snapshot may disagree because somebody publishes at this moment.
 const ATTEMPTS: u32 = 3;
+/// What takes longer to read and hash than to start a thread.
+const LARGE_BYTES: usize = 256 << 10;
 /// Notary warns this long before metadata expires.
 const SOON: Duration = Duration::days(183);
 
@@ -81,6 +85,30 @@ impl Update<'_> {
         }
     }
 
+    /// Caches what was just published as far as the server names it: the next command need not download it.
+    ///
+    /// # Errors
+    /// As [`Update::run`]. What is not cached then is downloaded when it is wanted.
+    pub(super) async fn keep_published(&self, root: &Document, files: &[(Role, Bytes)]) -> Result<(), CollectionError> {
+        let keys = root.root().ok_or_else(|| self.invalid(&Role::Root, wrong(&Role::Root)))?;
+        self.cache(&Role::Root, root)?;
+        let named = self.timestamp(keys, None).await?.snapshot;
+        let ours =
+            files.iter().find(|(role, wire)| *role == Role::Snapshot && verify::file_matches(&named, wire).is_ok());
+        if let Some((role, wire)) = ours {
+            self.dir.keep(role, wire)?;
+        }
+        let snapshot = self.file(&Role::Snapshot, &named, &top_level(keys, None, &Role::Snapshot)).await?;
+        let meta = &snapshot.snapshot().ok_or_else(|| self.invalid(&Role::Snapshot, wrong(&Role::Snapshot)))?.meta;
+        for (role, wire) in files {
+            let sha256 = meta.get(role).and_then(|named| named.hashes.sha256);
+            if role.holds_targets() && sha256.map(Digest::from_bytes) == Some(Digest::of(wire)) {
+                self.dir.keep(role, wire)?;
+            }
+        }
+        Ok(())
+    }
+
     async fn below(&self, root: Document, former: Option<&Document>) -> Result<Below, CollectionError> {
         let keys = root.root().ok_or_else(|| self.invalid(&Role::Root, wrong(&Role::Root)))?.clone();
         let before = former.and_then(Document::root);
@@ -112,7 +140,7 @@ impl Update<'_> {
             (Ok(wire), _) => wire,
             (Err(error), Some(former)) if error.is_outage() && self.purpose == Purpose::Read => {
                 tracing::debug!("using the cached root: {error}");
-                former.wire().to_vec()
+                former.wire().clone()
             }
             (Err(error), _) => return Err(error.into()),
         };
@@ -214,7 +242,7 @@ impl Update<'_> {
                 tracing::warn!(
                     "Error while downloading remote metadata, using cached timestamp - this might not be the latest version available remotely"
                 );
-                self.verified(&role, cached.wire().to_vec(), &signers)?
+                self.verified(&role, cached.wire().clone(), &signers)?
             }
             Err(error) => return Err(error.into()),
         };
@@ -276,8 +304,7 @@ impl Update<'_> {
         let listed = search::listed(&trusted.tree(), role).map(|(keys, entry)| (keys.clone(), entry.role_keys()));
         let Some((keys, listed)) = listed else { return Ok(false) };
         let signers = Signers { keys: &keys, role: listed.clone(), former: None };
-        let (wire, origin) = self.bytes_of(role, named).await?;
-        let document = self.parse(role, wire)?;
+        let (document, origin) = self.document(role, named).await?;
         verify::structure(role, document.envelope().metadata()).map_err(|e| self.invalid(role, e.into()))?;
         if origin == Origin::Server {
             self.not_older(role, &document, &signers)?;
@@ -306,8 +333,8 @@ impl Update<'_> {
 
     /// A file whose digest is known: from the cache if that is it, else from the server.
     async fn file(&self, role: &Role, named: &FileMeta, signers: &Signers<'_>) -> Result<Document, CollectionError> {
-        let (wire, origin) = self.bytes_of(role, named).await?;
-        let document = self.verified(role, wire, signers)?;
+        let (document, origin) = self.document(role, named).await?;
+        self.verify(role, &document, signers)?;
         if origin == Origin::Server {
             self.not_older(role, &document, signers)?;
             self.cache(role, &document)?;
@@ -315,11 +342,11 @@ impl Update<'_> {
         Ok(document)
     }
 
-    async fn bytes_of(&self, role: &Role, named: &FileMeta) -> Result<(Vec<u8>, Origin), CollectionError> {
+    async fn document(&self, role: &Role, named: &FileMeta) -> Result<(Document, Origin), CollectionError> {
         if let Some(wire) = self.dir.cached(role)?
-            && verify::file_matches(named, &wire).is_ok()
+            && let Ok(document) = matching(role, named, wire)
         {
-            return Ok((wire, Origin::Cache));
+            return Ok((document, Origin::Cache));
         }
         let Some(sha256) = named.hashes.sha256 else {
             return Err(self.invalid(role, VerifyError::NoDigest.into()));
@@ -335,16 +362,20 @@ impl Update<'_> {
             }
             Err(error) => return Err(error.into()),
         };
-        verify::file_matches(named, &wire).map_err(|e| self.invalid(role, e.into()))?;
-        Ok((wire, Origin::Server))
+        let document = matching(role, named, wire).map_err(|problem| self.invalid(role, problem))?;
+        Ok((document, Origin::Server))
     }
 
-    fn verified(&self, role: &Role, wire: Vec<u8>, signers: &Signers<'_>) -> Result<Document, CollectionError> {
+    fn verified(&self, role: &Role, wire: Bytes, signers: &Signers<'_>) -> Result<Document, CollectionError> {
         let document = self.parse(role, wire)?;
+        self.verify(role, &document, signers)?;
+        Ok(document)
+    }
+
+    fn verify(&self, role: &Role, document: &Document, signers: &Signers<'_>) -> Result<(), CollectionError> {
         verify::structure(role, document.envelope().metadata())
             .and_then(|()| verify::signed_by(signers.keys, &signers.role, document.envelope()))
-            .map_err(|e| self.invalid(role, e.into()))?;
-        Ok(document)
+            .map_err(|e| self.invalid(role, e.into()))
     }
 
     /// The cached document of a role, if its signers of now or of before vouch for it.
@@ -413,7 +444,7 @@ impl Update<'_> {
         }
     }
 
-    fn parse(&self, role: &Role, wire: Vec<u8>) -> Result<Document, CollectionError> {
+    fn parse(&self, role: &Role, wire: Bytes) -> Result<Document, CollectionError> {
         Document::parse(role, wire).map_err(|e| self.invalid(role, e.into()))
     }
 
@@ -423,7 +454,22 @@ impl Update<'_> {
     }
 }
 
-/// Where the bytes of a file came from.
+/// Parses bytes that have the size and the digests that other metadata names. A large file is read and hashed at once.
+fn matching(role: &Role, named: &FileMeta, wire: Bytes) -> Result<Document, RoleProblem> {
+    if wire.len() < LARGE_BYTES {
+        verify::file_matches(named, &wire)?;
+        return Ok(Document::parse(role, wire)?);
+    }
+    let (matches, document) = thread::scope(|scope| {
+        let matches = scope.spawn(|| verify::file_matches(named, &wire));
+        let document = Document::parse(role, wire.clone());
+        (matches.join().unwrap_or_else(|panic| resume_unwind(panic)), document)
+    });
+    matches?;
+    Ok(document?)
+}
+
+/// Where a file came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {
     /// They are cached already, and so was their version.

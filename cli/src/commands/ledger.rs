@@ -1,5 +1,6 @@
 //! `ledger abandon`: gives up a signed root that never got out.
 
+use bytes::Bytes;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use signet_proto::v1;
@@ -112,7 +113,7 @@ fn after(last: Option<SignedRoot>, gun: &Gun, record: &[u8]) -> Option<SignedRoo
 }
 
 /// Every root that the server serves; they must end before `root`.
-async fn published_roots(server: &Server, gun: &Gun, root: SignedRoot) -> Result<Vec<Vec<u8>>, CliError> {
+async fn published_roots(server: &Server, gun: &Gun, root: SignedRoot) -> Result<Vec<Bytes>, CliError> {
     let current = match server.metadata(gun, &Role::Root, Edition::Current, MAX_METADATA_BYTES).await {
         Ok(wire) => wire,
         Err(ServerError::NotFound { .. }) => {
@@ -161,7 +162,7 @@ fn agree(context: &mut Context, gun: &Gun, root: SignedRoot) -> Result<(), CliEr
 /// What was given up must not be posted by the next publish; what it contained is still staged.
 fn forget(dir: &GunDir, root: SignedRoot) -> Result<(), CliError> {
     let Some(outbox) = dir.outbox()? else { return Ok(()) };
-    let is_given_up = |(role, wire): &(Role, Vec<u8>)| {
+    let is_given_up = |(role, wire): &(Role, Bytes)| {
         *role == Role::Root && Envelope::parse(role, wire).is_ok_and(|envelope| envelope.digest() == root.digest)
     };
     if outbox.files.iter().any(is_given_up) {

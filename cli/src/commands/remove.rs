@@ -8,7 +8,7 @@ use crate::{
     commands::publish,
     context::Context,
     exit::CliError,
-    trustdir::{GunDir, changelist::Change},
+    trustdir::{GunDir, change::Change},
 };
 
 /// Removes a target from a trusted collection.

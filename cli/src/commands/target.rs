@@ -13,7 +13,7 @@ use super::{names::holding_roles, publish};
 use crate::{
     context::Context,
     exit::CliError,
-    trustdir::{GunDir, changelist::Change},
+    trustdir::{GunDir, change::Change},
 };
 
 /// Flags of `add` and `addhash`.

@@ -7,6 +7,7 @@ mod tls;
 
 use std::{path::PathBuf, time::Duration};
 
+use bytes::Bytes;
 use reqwest::{Response, StatusCode, Url, header::CONTENT_LENGTH, multipart};
 use signet_tuf::{Digest, Gun, PublicKey, Role, Version};
 use tokio::time::timeout;
@@ -92,7 +93,7 @@ impl Server {
         role: &Role,
         edition: Edition,
         limit_bytes: u64,
-    ) -> Result<Vec<u8>, ServerError> {
+    ) -> Result<Bytes, ServerError> {
         let name = match edition {
             Edition::Current => format!("{role}.json"),
             Edition::Hash(hash) => format!("{role}.{hash}.json"),
@@ -119,12 +120,12 @@ impl Server {
     /// # Errors
     /// [`ServerError::Conflict`] if the server has a newer version; [`ServerError::Rejected`] with the server's words;
     /// otherwise what the network said.
-    pub async fn publish(&self, gun: &Gun, files: &[(Role, Vec<u8>)]) -> Result<(), ServerError> {
+    pub async fn publish(&self, gun: &Gun, files: &[(Role, Bytes)]) -> Result<(), ServerError> {
         let url = self.collection_url(gun, "")?;
         let mut form = multipart::Form::new();
         for (role, bytes) in files {
             // the whole role name, slashes too: Notary 0.7 reads the parameter verbatim
-            let part = multipart::Part::bytes(bytes.clone())
+            let part = multipart::Part::stream(bytes.clone())
                 .file_name(role.as_str().to_owned())
                 .mime_str("application/octet-stream")
                 .map_err(|e| self.failed(&e))?;
@@ -145,7 +146,7 @@ impl Server {
         self.accepted(response, gun, "DELETE metadata endpoint").await.map(|_response| ())
     }
 
-    async fn get(&self, gun: &Gun, name: &str, limit_bytes: u64) -> Result<Vec<u8>, ServerError> {
+    async fn get(&self, gun: &Gun, name: &str, limit_bytes: u64) -> Result<Bytes, ServerError> {
         let sent = self.http.get(self.collection_url(gun, name)?).send();
         let response = timeout(STALL, sent).await.map_err(|_| self.timed_out(STALL))?.map_err(|e| self.failed(&e))?;
         let response = self.accepted(response, gun, name).await?;
@@ -162,7 +163,7 @@ impl Server {
         Err(error::refusal(&self.name, gun, what, status.as_u16(), &body))
     }
 
-    async fn read(&self, mut response: Response, limit_bytes: u64, what: &str) -> Result<Vec<u8>, ServerError> {
+    async fn read(&self, mut response: Response, limit_bytes: u64, what: &str) -> Result<Bytes, ServerError> {
         let too_large = || ServerError::TooLarge { server: self.name.clone(), what: what.to_owned(), limit_bytes };
         let announced = response.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|bytes| bytes > limit_bytes) {
@@ -172,7 +173,7 @@ impl Server {
         loop {
             let chunk = timeout(STALL, response.chunk()).await.map_err(|_| self.timed_out(STALL))?;
             let Some(chunk) = chunk.map_err(|e| self.failed(&e))? else {
-                return Ok(body);
+                return Ok(body.into());
             };
             body.extend_from_slice(&chunk);
             if u64::try_from(body.len()).unwrap_or(u64::MAX) > limit_bytes {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use signet_tuf::Role;
 
 use super::{GunDir, TrustDirError, disk, read_if_there, remove_if_there};
@@ -23,8 +24,8 @@ impl GunDir {
     ///
     /// # Errors
     /// [`TrustDirError::Unreadable`].
-    pub fn cached(&self, role: &Role) -> Result<Option<Vec<u8>>, TrustDirError> {
-        read_if_there(&self.metadata_path(role))
+    pub fn cached(&self, role: &Role) -> Result<Option<Bytes>, TrustDirError> {
+        Ok(read_if_there(&self.metadata_path(role))?.map(Into::into))
     }
 
     /// Keeps verified bytes of a role. What rollbacks are noticed by is synced to the disk; the rest is named by its digest
@@ -35,7 +36,7 @@ impl GunDir {
     pub fn keep(&self, role: &Role, wire: &[u8]) -> Result<(), TrustDirError> {
         let path = self.metadata_path(role);
         match role {
-            Role::Root | Role::Timestamp => disk::write_whole(&self.base, &path, wire),
+            Role::Root | Role::Timestamp => disk::write_whole(&self.base, &path, &[wire]),
             Role::Snapshot | Role::Targets | Role::Delegation(_) => disk::replace(&self.base, &path, wire),
         }
     }

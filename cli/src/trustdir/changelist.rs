@@ -1,40 +1,19 @@
-//! Staged changes: one file each, byte for byte as Notary writes and reads them.
+//! Staged changes: one file each, in the folder that Notary uses too.
 
 use std::{collections::BTreeMap, io, num::NonZero, os::fd::OwnedFd, path::PathBuf, thread, time::Instant};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use rustix::{
     fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat},
     io::Errno,
 };
-use serde::Deserialize;
-use signet_tuf::{Digest, Target, json};
+use signet_tuf::Digest;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{GunDir, HALF_WRITTEN, LOOK_AGAIN, TrustDirError, disk, unreadable, unwritable};
+use super::{GunDir, HALF_WRITTEN, LOOK_AGAIN, TrustDirError, change::Change, disk, unreadable, unwritable};
 
 /// A thread of its own would cost more than reading so few files.
 const SMALL_SHARE: usize = 256;
-
-/// What is to be done. The words are Notary's; scope and kind are judged when the change is applied.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Change {
-    /// `create`, `update` or `delete`.
-    pub action: String,
-    /// The role, in Notary's table the scope.
-    #[serde(rename = "role")]
-    pub scope: String,
-    /// `target`, `delegation`, `witness` or `role`.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// The target's name, or empty.
-    #[serde(default)]
-    pub path: String,
-    /// JSON that belongs to the action.
-    #[serde(default, deserialize_with = "from_base64")]
-    pub data: Option<Vec<u8>>,
-}
 
 /// A change and the file that holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,60 +25,6 @@ pub struct Staged {
     /// The change.
     pub change: Change,
     stamp: Stamp,
-}
-
-impl Change {
-    /// Stages a target for a role.
-    #[must_use]
-    pub fn add_target(scope: &str, path: &str, target: &Target) -> Self {
-        Self {
-            action: "create".into(),
-            scope: scope.into(),
-            kind: "target".into(),
-            path: path.into(),
-            data: Some(target_data(target).into_bytes()),
-        }
-    }
-
-    /// Stages the removal of a target from a role.
-    #[must_use]
-    pub fn remove_target(scope: &str, path: &str) -> Self {
-        Self { action: "delete".into(), scope: scope.into(), kind: "target".into(), path: path.into(), data: None }
-    }
-
-    /// The file's content, as Go's `encoding/json` writes it.
-    #[must_use]
-    pub fn to_file(&self) -> String {
-        let data = self.data.as_ref().map_or_else(|| "null".to_owned(), |data| quoted(&STANDARD.encode(data)));
-        format!(
-            r#"{{"action":{},"role":{},"type":{},"path":{},"data":{data}}}"#,
-            quoted(&self.action),
-            quoted(&self.scope),
-            quoted(&self.kind),
-            quoted(&self.path)
-        )
-    }
-}
-
-/// A target as Notary's `FileMeta`: fields in Go's order.
-fn target_data(target: &Target) -> String {
-    let sha256 = target.hashes.sha256.map(|hash| format!(r#""sha256":"{}""#, STANDARD.encode(hash)));
-    let sha512 = target.hashes.sha512.map(|hash| format!(r#""sha512":"{}""#, STANDARD.encode(hash)));
-    let hashes = [sha256, sha512].into_iter().flatten().collect::<Vec<_>>().join(",");
-    let custom = target
-        .custom
-        .as_ref()
-        .map_or_else(String::new, |value| format!(r#","custom":{}"#, String::from_utf8_lossy(&json::to_wire(value))));
-    format!(r#"{{"length":{},"hashes":{{{hashes}}}{custom}}}"#, target.length)
-}
-
-fn quoted(text: &str) -> String {
-    String::from_utf8_lossy(&json::to_wire(&json::Value::String(text.to_owned()))).into_owned()
-}
-
-fn from_base64<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Vec<u8>>, D::Error> {
-    let text = Option::<String>::deserialize(input)?;
-    text.map(|text| STANDARD.decode(text).map_err(serde::de::Error::custom)).transpose()
 }
 
 impl GunDir {
@@ -131,7 +56,7 @@ impl GunDir {
         for (later, change) in (0_i128..).zip(changes) {
             let nanos = now.unix_timestamp_nanos().saturating_add(later);
             let name = format!("{nanos:020}_{}.change", Uuid::new_v4());
-            disk::write_whole(&self.base, &self.changelist().join(name), change.to_file().as_bytes())?;
+            disk::write_whole(&self.base, &self.changelist().join(name), &[change.to_file().as_bytes()])?;
         }
         Ok(())
     }
@@ -172,6 +97,9 @@ fn in_shares<T: Sync, R: Send>(
     all: &[T],
     work: impl Fn(&[T]) -> Result<R, TrustDirError> + Sync,
 ) -> Result<Vec<R>, TrustDirError> {
+    if all.len() <= SMALL_SHARE {
+        return Ok(vec![work(all)?]);
+    }
     let workers = thread::available_parallelism().map_or(1, NonZero::get);
     let share = all.len().div_ceil(workers).max(SMALL_SHARE);
     thread::scope(|scope| {
@@ -244,7 +172,13 @@ impl Folder {
     /// The bytes of a file; none if it is not there.
     fn read(&self, name: &str) -> Result<Option<(Vec<u8>, Stamp)>, TrustDirError> {
         let failed = |error: io::Error| unreadable(&self.path.join(name), error);
-        let opened = rustix::fs::openat(&self.descriptor, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        let open =
+            |flags| rustix::fs::openat(&self.descriptor, name, OFlags::RDONLY | OFlags::CLOEXEC | flags, Mode::empty());
+        // A file that is removed soon need not note when it was read; only its owner may say so.
+        let opened = match open(OFlags::NOATIME) {
+            Err(Errno::PERM) => open(OFlags::empty()),
+            opened => opened,
+        };
         let file = match opened {
             Ok(file) => file,
             Err(Errno::NOENT) => return Ok(None),
@@ -294,7 +228,6 @@ impl Stamp {
 mod tests {
     use std::fs;
 
-    use signet_tuf::Hashes;
     use time::macros::datetime;
 
     use super::*;
@@ -303,35 +236,6 @@ mod tests {
 
     fn dir(trust_dir: &tempfile::TempDir) -> GunDir {
         GunDir::new(trust_dir.path(), &"g".parse().unwrap())
-    }
-
-    #[test]
-    fn a_change_file_is_what_notary_writes() {
-        let target = Target { length: 3, hashes: Hashes::of(b"abc"), custom: None };
-        let data = concat!(
-            r#"{"length":3,"hashes":{"sha256":"ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=","#,
-            r#""sha512":"3a81oZNherrMQXNJriBBMRLm+k6JqX6iCp7u5ktV05ohkpkqJ0/BqDa6PCOj/uu9RU1EI2Q86A4qmslPpUyknw=="}}"#
-        );
-        let change = Change::add_target("targets", "a<b>&\"\\é漢 x", &target);
-        assert_eq!(change.data.as_deref().map(String::from_utf8_lossy).as_deref(), Some(data));
-        let wanted = format!(
-            r#"{{"action":"create","role":"targets","type":"target","path":"a\u003cb\u003e\u0026\"\\é漢 x","data":"{}"}}"#,
-            STANDARD.encode(data)
-        );
-        assert_eq!(change.to_file(), wanted);
-        let removal = r#"{"action":"delete","role":"targets/releases","type":"target","path":"v1","data":null}"#;
-        assert_eq!(Change::remove_target("targets/releases", "v1").to_file(), removal);
-    }
-
-    #[test]
-    fn custom_data_follows_the_hashes() {
-        let custom = json::parse(br#"{"b":1,"a":[true,null]}"#).unwrap();
-        let target = Target { length: 0, hashes: Hashes { sha256: Some([0; 32]), sha512: None }, custom: Some(custom) };
-        let wanted = format!(
-            r#"{{"length":0,"hashes":{{"sha256":"{}"}},"custom":{{"a":[true,null],"b":1}}}}"#,
-            STANDARD.encode([0; 32])
-        );
-        assert_eq!(target_data(&target), wanted);
     }
 
     #[test]
@@ -384,26 +288,5 @@ mod tests {
         dir.unstage(&published, &[]).unwrap();
         let left: Vec<_> = dir.changes().unwrap().into_iter().map(|s| s.change.path).collect();
         assert_eq!(left, ["new", "c"]);
-    }
-
-    #[test]
-    fn fuzz_changes() {
-        let target = Target { length: 3, hashes: Hashes::of(b"abc"), custom: None };
-        let seeds = [Change::add_target("targets", "a<b>", &target), Change::remove_target("targets/releases", "v1")];
-        let mut words = signet_fuzz::JSON.to_vec();
-        words.extend([
-            &b"\"action\":"[..],
-            b"\"role\":",
-            b"\"type\":",
-            b"\"path\":",
-            b"\"data\":",
-            b"====",
-            b"delegation",
-        ]);
-        let seeds = seeds.iter().map(|change| change.to_file().into_bytes()).collect();
-        signet_fuzz::fuzz("changes", &signet_fuzz::Language { seeds, words }, |input| {
-            let Ok(change) = serde_json::from_slice::<Change>(input) else { return };
-            assert_eq!(serde_json::from_slice::<Change>(change.to_file().as_bytes()).unwrap(), change);
-        });
     }
 }

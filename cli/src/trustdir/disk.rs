@@ -22,13 +22,13 @@ pub(super) fn open_private(path: &Path) -> Result<File, TrustDirError> {
     opened.map_err(|e| unwritable(path, e))
 }
 
-/// Puts `bytes` at `path`, whole or not at all; when this returns, they are on the disk.
+/// Puts `pieces`, one after the other, at `path`, whole or not at all; when this returns, they are on the disk.
 ///
 /// The temporary file is in `scratch` (same file system), never beside the target: Notary takes every file of a changelist
 /// for a change.
-pub(super) fn write_whole(scratch: &Path, path: &Path, bytes: &[u8]) -> Result<(), TrustDirError> {
+pub(super) fn write_whole(scratch: &Path, path: &Path, pieces: &[impl AsRef<[u8]>]) -> Result<(), TrustDirError> {
     put(scratch, path, |temporary| {
-        write_new(temporary, bytes)?.sync_all()?;
+        write_new(temporary, pieces)?.sync_all()?;
         fs::rename(temporary, path)?;
         path.parent().map_or(Ok(()), sync_dir)
     })
@@ -37,7 +37,7 @@ pub(super) fn write_whole(scratch: &Path, path: &Path, bytes: &[u8]) -> Result<(
 /// As [`write_whole`], for what can be had again: a power cut may leave the file empty or as it was before.
 pub(super) fn replace(scratch: &Path, path: &Path, bytes: &[u8]) -> Result<(), TrustDirError> {
     put(scratch, path, |temporary| {
-        write_new(temporary, bytes)?;
+        write_new(temporary, &[bytes])?;
         fs::rename(temporary, path)
     })
 }
@@ -53,9 +53,9 @@ fn put(scratch: &Path, path: &Path, write: impl FnOnce(&Path) -> io::Result<()>)
     })
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<File> {
+fn write_new(path: &Path, pieces: &[impl AsRef<[u8]>]) -> io::Result<File> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
+    pieces.iter().try_for_each(|piece| file.write_all(piece.as_ref()))?;
     Ok(file)
 }
 

@@ -4,6 +4,7 @@
 //! published. Files appear whole (temporary file, fsync, rename): the real `notary` may read at any moment.
 
 mod cache;
+pub mod change;
 pub mod changelist;
 mod disk;
 pub mod outbox;

@@ -5,10 +5,11 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fs, iter,
     path::{Path, PathBuf},
 };
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use signet_tuf::{Digest, Role};
 
@@ -23,7 +24,7 @@ const LEFT_OVER: std::time::Duration = std::time::Duration::from_secs(600);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outbox {
     /// The wire bytes of each role, in the order of upload.
-    pub files: Vec<(Role, Vec<u8>)>,
+    pub files: Vec<(Role, Bytes)>,
     /// Name and SHA-256 of the change files that they contain.
     pub changes: Vec<(String, Digest)>,
     /// SHA-256 of the snapshot on which the changes were put; none for a collection's first publication.
@@ -107,8 +108,8 @@ impl GunDir {
     /// [`TrustDirError::Unwritable`]; then the outbox is what it was.
     pub fn fill_outbox(&self, outbox: &Outbox) -> Result<(), TrustDirError> {
         let path = self.outbox_path();
-        let bytes = encode(outbox).map_err(|error| unwritable(&path, error.into()))?;
-        disk::write_whole(&self.base, &path, &bytes)
+        let pieces = encode(outbox).map_err(|error| unwritable(&path, error.into()))?;
+        disk::write_whole(&self.base, &path, &pieces)
     }
 
     /// The signed files that are put away, if any.
@@ -130,8 +131,9 @@ impl GunDir {
     }
 }
 
-fn encode(outbox: &Outbox) -> serde_json::Result<Vec<u8>> {
-    let file = |(role, wire): &(Role, Vec<u8>)| IndexedFile {
+/// The pieces that follow one another in the file.
+fn encode(outbox: &Outbox) -> serde_json::Result<Vec<Bytes>> {
+    let file = |(role, wire): &(Role, Bytes)| IndexedFile {
         role: role.to_string(),
         bytes: wire.len(),
         sha256: Digest::of(wire).to_string(),
@@ -143,12 +145,10 @@ fn encode(outbox: &Outbox) -> serde_json::Result<Vec<u8>> {
         files: outbox.files.iter().map(file).collect(),
         changes: outbox.changes.iter().map(change).collect(),
     };
-    let mut bytes = serde_json::to_vec(&index)?;
-    bytes.push(b'\n');
-    for (_, wire) in &outbox.files {
-        bytes.extend_from_slice(wire);
-    }
-    Ok(bytes)
+    let mut first = serde_json::to_vec(&index)?;
+    first.push(b'\n');
+    let wires = outbox.files.iter().map(|(_, wire)| wire.clone());
+    Ok(iter::once(first.into()).chain(wires).collect())
 }
 
 /// Reads what [`encode`] wrote, or says what is wrong with it.
@@ -166,7 +166,7 @@ fn decode(bytes: &[u8]) -> Result<Outbox, String> {
         if Digest::of(wire) != digest(&sha256)? {
             return Err(format!("{role} was changed"));
         }
-        files.push((Role::parse(&role).map_err(|error| error.to_string())?, wire.to_vec()));
+        files.push((Role::parse(&role).map_err(|error| error.to_string())?, Bytes::copy_from_slice(wire)));
         rest = others;
     }
     if !rest.is_empty() {
@@ -208,7 +208,7 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::trustdir::changelist::Change;
+    use crate::trustdir::change::Change;
 
     fn dir(trust_dir: &tempfile::TempDir) -> GunDir {
         GunDir::new(trust_dir.path(), &"g".parse().unwrap())
@@ -216,7 +216,10 @@ mod tests {
 
     fn outbox(staged: &[Staged]) -> Outbox {
         Outbox {
-            files: vec![("targets".parse().unwrap(), b"t2".to_vec()), ("targets/a".parse().unwrap(), b"a1".to_vec())],
+            files: vec![
+                ("targets".parse().unwrap(), Bytes::from_static(b"t2")),
+                ("targets/a".parse().unwrap(), Bytes::from_static(b"a1")),
+            ],
             changes: staged.iter().map(|s| (s.name.clone(), s.digest)).collect(),
             base: Some(Digest::of(b"snapshot 1")),
         }
@@ -289,7 +292,7 @@ mod tests {
     /// A server that keeps every version it was ever sent.
     #[derive(Default)]
     struct Shelf {
-        versions: Vec<Vec<u8>>,
+        versions: Vec<Bytes>,
     }
 
     impl Shelf {
@@ -332,7 +335,7 @@ mod tests {
             None => {
                 let names: Vec<_> = staged.iter().map(|s| s.change.path.clone()).collect();
                 let content = format!("version {} with {names:?}", shelf.versions.len()).into_bytes();
-                let files = vec![("targets".parse().unwrap(), content.clone())];
+                let files = vec![("targets".parse().unwrap(), content.clone().into())];
                 let changes = staged.iter().map(|s| (s.name.clone(), s.digest)).collect();
                 let outbox = Outbox { files, changes, base: shelf.newest() };
                 go_on(Step::Signed)?;
@@ -342,7 +345,7 @@ mod tests {
                 }
                 dir.fill_outbox(&outbox).unwrap();
                 go_on(Step::PutAway)?;
-                shelf.versions.push(content);
+                shelf.versions.push(content.into());
                 outbox
             }
         };
@@ -364,7 +367,7 @@ mod tests {
             let trust_dir = tempfile::tempdir().unwrap();
             let dir = dir(&trust_dir);
             disk::create_dirs(&dir.base).unwrap();
-            let mut shelf = Shelf { versions: vec![b"before".to_vec()] };
+            let mut shelf = Shelf { versions: vec![Bytes::from_static(b"before")] };
             let now = datetime!(2026-01-01 0:00 UTC);
             dir.stage(&["a", "b"].map(|path| Change::remove_target("targets", path)), now).unwrap();
             publish_until(&dir, &mut shelf, crash);
@@ -383,7 +386,7 @@ mod tests {
         let trust_dir = tempfile::tempdir().unwrap();
         let dir = dir(&trust_dir);
         disk::create_dirs(&dir.base).unwrap();
-        let mut shelf = Shelf { versions: vec![b"before".to_vec()] };
+        let mut shelf = Shelf { versions: vec![Bytes::from_static(b"before")] };
         dir.stage(&[Change::remove_target("targets", "a")], datetime!(2026-01-01 0:00 UTC)).unwrap();
         publish_until(&dir, &mut shelf, Step::PutAway);
         dir.stage(&[Change::remove_target("targets", "b")], datetime!(2026-01-02 0:00 UTC)).unwrap();
@@ -398,12 +401,12 @@ mod tests {
     #[test]
     fn fuzz_outbox() {
         let empty = Outbox { files: vec![], changes: vec![], base: None };
-        let seeds = vec![encode(&outbox(&[])).unwrap(), encode(&empty).unwrap()];
+        let seeds = vec![encode(&outbox(&[])).unwrap().concat(), encode(&empty).unwrap().concat()];
         let mut words = signet_fuzz::JSON.to_vec();
         words.extend([&b"\"format\":1"[..], b"\"bytes\":", b"\"sha256\":", b"\"base\":null", b"\"role\":\"targets/\""]);
         signet_fuzz::fuzz("outbox", &signet_fuzz::Language { seeds, words }, |input| {
             let Ok(outbox) = decode(input) else { return };
-            assert_eq!(decode(&encode(&outbox).unwrap()).unwrap(), outbox);
+            assert_eq!(decode(&encode(&outbox).unwrap().concat()).unwrap(), outbox);
         });
     }
 }

@@ -12,7 +12,7 @@ pub use members::Members;
 pub use parse::parse;
 pub(crate) use parse::{Reader, parse_below};
 pub use path::{Path, Segment};
-pub(crate) use write::{escape_for_wire, write_canonical, write_text};
+pub(crate) use write::{escape_for_wire, is_wire_form, write_canonical, write_text};
 pub use write::{to_canonical, to_wire};
 
 /// The largest magnitude of a number: beyond it float64 readers round.

@@ -45,6 +45,16 @@ pub(crate) fn escape_for_wire(canonical: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(rest);
 }
 
+/// Whether `wire` is what [`escape_for_wire`] makes of a canonical text. Mostly nothing is to be escaped.
+pub(crate) fn is_wire_form(wire: &[u8], canonical: &[u8]) -> bool {
+    if wire_special(canonical).is_none() {
+        return wire == canonical;
+    }
+    let mut written = Vec::with_capacity(wire.len());
+    escape_for_wire(canonical, &mut written);
+    wire == written
+}
+
 /// Appends the canonical form of a value.
 pub(crate) fn write_canonical(value: &Value, out: &mut Vec<u8>) {
     write(value, out, canonical_string);

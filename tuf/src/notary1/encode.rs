@@ -17,7 +17,7 @@ use crate::metadata::{
 /// The canonical `signed` part: the bytes to sign.
 #[must_use]
 pub fn encode(metadata: &Metadata) -> Vec<u8> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(room(metadata));
     match metadata {
         Metadata::Root(content) => root(content, &mut out),
         Metadata::Targets(content) => targets(content, &mut out),
@@ -25,6 +25,15 @@ pub fn encode(metadata: &Metadata) -> Vec<u8> {
         Metadata::Timestamp(content) => timestamp(content, &mut out),
     }
     out
+}
+
+/// Enough bytes for most metadata.
+fn room(metadata: &Metadata) -> usize {
+    match metadata {
+        // name, length and two digests of each
+        Metadata::Targets(content) => content.targets.len().saturating_mul(256).saturating_add(4096),
+        Metadata::Root(_) | Metadata::Snapshot(_) | Metadata::Timestamp(_) => 4096,
+    }
 }
 
 /// An object that is being written.
@@ -95,14 +104,15 @@ fn root(root: &Root, out: &mut Vec<u8>) {
     object.close();
 }
 
-fn targets(targets: &Targets, out: &mut Vec<u8>) {
+pub(super) fn targets(targets: &Targets, out: &mut Vec<u8>) {
     let mut object = Object::open(out);
     json::write_text("Targets", object.known("_type"));
     delegations(&targets.delegations, object.known("delegations"));
     json::write_text(&targets.expires.to_string(), object.known("expires"));
     let mut listed = Object::open(object.known("targets"));
     for (name, content) in &targets.targets {
-        target(content, listed.member(name));
+        listed.separate();
+        listed_target(name, content, listed.out);
     }
     listed.close();
     number(targets.version.get(), object.known("version"));
@@ -179,6 +189,13 @@ fn public_key(key: &PublicKey, out: &mut Vec<u8>) {
     bytes(key.public(), value.known("public"));
     value.close();
     object.close();
+}
+
+/// A target and its name, as they stand among others.
+pub(super) fn listed_target(name: &str, content: &Target, out: &mut Vec<u8>) {
+    json::write_text(name, out);
+    out.push(b':');
+    target(content, out);
 }
 
 fn target(target: &Target, out: &mut Vec<u8>) {

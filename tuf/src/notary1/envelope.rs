@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 
 use super::node::{Mode, Node, Trail};
 use super::{ParseError, decode, encode, plain};
@@ -26,7 +27,7 @@ pub struct Signature {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
     metadata: Metadata,
-    signed: Vec<u8>,
+    signed: Bytes,
     signatures: Vec<Signature>,
 }
 
@@ -34,7 +35,7 @@ impl Envelope {
     /// Content that nobody has signed yet.
     #[must_use]
     pub fn unsigned(metadata: Metadata) -> Self {
-        let signed = encode(&metadata);
+        let signed = encode(&metadata).into();
         Self { metadata, signed, signatures: Vec::new() }
     }
 
@@ -52,9 +53,18 @@ impl Envelope {
     /// # Errors
     /// [`ParseError`] for anything but strict JSON, for missing members and for wrong types.
     pub fn parse(role: &Role, wire: &[u8]) -> Result<Self, ParseError> {
+        Self::parse_shared(role, &Bytes::copy_from_slice(wire))
+    }
+
+    /// As [`Envelope::parse`]; the signing form shares the memory of the file where it can.
+    ///
+    /// # Errors
+    /// [`ParseError`], as [`Envelope::parse`].
+    pub fn parse_shared(role: &Role, wire: &Bytes) -> Result<Self, ParseError> {
         if role.holds_targets()
-            && let Some((metadata, signed, signatures)) = plain::published(wire)
+            && let Some(plain::Published { metadata, canonical, signatures }) = plain::published(wire)
         {
+            let signed = canonical.map_or_else(|| encode(&metadata).into(), |range| wire.slice(range));
             return Ok(Self { metadata, signed, signatures });
         }
         let value = json::parse(wire)?;
@@ -62,7 +72,7 @@ impl Envelope {
         let signed = top.member("signed")?;
         Ok(Self {
             metadata: decode::metadata(role, &signed)?,
-            signed: json::to_canonical(signed.value()),
+            signed: json::to_canonical(signed.value()).into(),
             signatures: top.member("signatures")?.items(decode::signature)?,
         })
     }
@@ -81,7 +91,7 @@ impl Envelope {
 
     /// The canonical form: the bytes that the signatures are over.
     #[must_use]
-    pub fn signed(&self) -> &[u8] {
+    pub fn signed(&self) -> &Bytes {
         &self.signed
     }
 

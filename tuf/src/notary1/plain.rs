@@ -1,60 +1,137 @@
 //! Targets as every Notary writes them, read in one pass: there can be very many.
 //!
-//! Nothing is believed: what was read counts only if its canonical form is the text to the byte. Whatever is written in
-//! another way, or is wrong, is left to the reader that says what and where.
+//! Nothing is believed: what was read counts only if its canonical form is the text to the byte, target by target. Whatever
+//! is written in another way, or is wrong, is left to the reader that says what and where.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::encode::{listed_target, targets as write_targets};
 use super::node::{Mode, Node, Trail};
-use super::{Signature, decode, encode};
+use super::{Signature, decode};
 use crate::expires::Expires;
 use crate::ids::Version;
-use crate::json::{Reader, escape_for_wire};
+use crate::json::{Reader, is_wire_form};
 use crate::metadata::{Hashes, Metadata, Target, Targets};
 
 /// Reads canonical targets.
 pub(super) fn signed(text: &[u8]) -> Option<Metadata> {
     let mut reader = Reader::new(text);
-    let metadata = Metadata::Targets(targets(&mut reader, Mode::Strict)?);
-    (encode(&metadata) == text).then_some(metadata)
+    let mut proof = Proof::new(text);
+    let metadata = targets(&mut reader, &mut proof, Mode::Strict)?;
+    (proof.form == Form::Canonical && reader.offset() == text.len()).then_some(metadata)
 }
 
-/// Reads published targets: what they say, its canonical form and the signatures.
-pub(super) fn published(wire: &[u8]) -> Option<(Metadata, Vec<u8>, Vec<Signature>)> {
+/// Published targets.
+pub(super) struct Published {
+    pub(super) metadata: Metadata,
+    /// Where the canonical form stands, unless something in it is escaped.
+    pub(super) canonical: Option<Range<usize>>,
+    pub(super) signatures: Vec<Signature>,
+}
+
+/// Reads published targets.
+pub(super) fn published(wire: &[u8]) -> Option<Published> {
     let mut reader = Reader::new(wire);
+    let mut proof = Proof::new(wire);
     reader.literal(br#"{"signed":"#)?;
     let start = reader.offset();
-    let metadata = Metadata::Targets(targets(&mut reader, Mode::Tolerant)?);
-    let read = wire.get(start..reader.offset())?;
-    let canonical = encode(&metadata);
-    let mut written = Vec::with_capacity(read.len());
-    escape_for_wire(&canonical, &mut written);
+    let metadata = targets(&mut reader, &mut proof, Mode::Tolerant)?;
+    let canonical = (proof.form == Form::Canonical).then_some(start..reader.offset());
     reader.literal(br#","signatures":"#)?;
     let signatures = reader.value().ok()?;
     let signatures = Node::new(&signatures, Trail::Top, Mode::Tolerant).items(decode::signature).ok()?;
     reader.literal(b"}")?;
-    (written == read && reader.offset() == wire.len()).then_some((metadata, canonical, signatures))
+    (reader.offset() == wire.len()).then_some(Published { metadata, canonical, signatures })
 }
 
-fn targets(reader: &mut Reader<'_>, mode: Mode) -> Option<Targets> {
+/// How a text that says the right thing is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Canonical,
+    /// As it is published, with escapes that the canonical form does not have.
+    Wire,
+}
+
+/// Compares what was read with its canonical form, piece by piece.
+struct Proof<'a> {
+    text: &'a [u8],
+    form: Form,
+    written: Vec<u8>,
+}
+
+impl<'a> Proof<'a> {
+    const fn new(text: &'a [u8]) -> Self {
+        Self { text, form: Form::Canonical, written: Vec::new() }
+    }
+
+    fn target(&mut self, start: usize, end: usize, name: &str, target: &Target) -> Option<()> {
+        self.written.clear();
+        listed_target(name, target, &mut self.written);
+        let form = form_of(self.text.get(start..end)?, &self.written)?;
+        self.note(form);
+        Some(())
+    }
+
+    /// Everything but the targets, which stand from `from` to `to` and are not in `content` yet.
+    fn frame(&mut self, start: usize, [from, to]: [usize; 2], end: usize, content: &Targets) -> Option<()> {
+        let read = [self.text.get(start..from)?, self.text.get(to..end)?].concat();
+        self.written.clear();
+        write_targets(content, &mut self.written);
+        let form = form_of(&read, &self.written)?;
+        self.note(form);
+        Some(())
+    }
+
+    fn note(&mut self, form: Form) {
+        if form == Form::Wire {
+            self.form = Form::Wire;
+        }
+    }
+}
+
+fn form_of(read: &[u8], canonical: &[u8]) -> Option<Form> {
+    if read == canonical {
+        return Some(Form::Canonical);
+    }
+    is_wire_form(read, canonical).then_some(Form::Wire)
+}
+
+fn targets(reader: &mut Reader<'_>, proof: &mut Proof<'_>, mode: Mode) -> Option<Metadata> {
+    let start = reader.offset();
     reader.literal(br#"{"_type":"Targets","delegations":"#)?;
     let delegations = reader.value().ok()?;
     let delegations = decode::delegations(&Node::new(&delegations, Trail::Top, mode)).ok()?;
     reader.literal(br#","expires":"#)?;
     let expires = Expires::parse(&reader.text()?).ok()?;
     reader.literal(br#","targets":{"#)?;
-    let mut targets = Vec::new();
+    let from = reader.offset();
+    let mut targets: Vec<(String, Target)> = Vec::new();
+    let mut to = from;
     while reader.literal(b"}").is_none() {
         if !targets.is_empty() {
             reader.literal(b",")?;
         }
-        targets.push((reader.text()?, target(reader, mode)?));
+        let start = reader.offset();
+        let name = reader.text()?;
+        let target = target(reader, mode)?;
+        proof.target(start, reader.offset(), &name, &target)?;
+        if targets.last().is_some_and(|(before, _)| *before >= name) {
+            return None;
+        }
+        targets.push((name, target));
+        to = reader.offset();
     }
     reader.literal(br#","version":"#)?;
     let version = Version::new(number(reader)?)?;
     reader.literal(b"}")?;
-    Some(Targets { version, expires, targets: targets.into_iter().collect(), delegations })
+    let mut content = Targets { version, expires, targets: BTreeMap::new(), delegations };
+    proof.frame(start, [from, to], reader.offset(), &content)?;
+    content.targets = targets.into_iter().collect();
+    Some(Metadata::Targets(content))
 }
 
 fn target(reader: &mut Reader<'_>, mode: Mode) -> Option<Target> {

@@ -1,6 +1,9 @@
 //! Metadata files that the real notary made, byte for byte.
 
-use signet_tuf::{Digest, Envelope, Metadata, ParseError, Role, json, notary1};
+use signet_tuf::{
+    Delegations, Digest, Envelope, Expires, Hashes, Metadata, ParseError, Role, Target, Targets, Version, json, notary1,
+};
+use time::macros::datetime;
 
 use crate::fixture;
 
@@ -18,7 +21,7 @@ fn the_signing_form_is_parsed_strictly_and_encoded_again() {
         let envelope = Envelope::parse(&role, &wire).unwrap();
         let metadata = notary1::parse(&role, envelope.signed()).unwrap();
         assert_eq!(&metadata, envelope.metadata(), "{role}");
-        assert_eq!(notary1::encode(&metadata), envelope.signed(), "{role}");
+        assert_eq!(notary1::encode(&metadata), *envelope.signed(), "{role}");
         assert_eq!(envelope.digest(), Digest::of(envelope.signed()));
         let again = Envelope::unsigned(metadata).with_signatures(envelope.signatures().to_vec());
         assert_eq!(again.to_wire(), wire, "{role}");
@@ -125,4 +128,27 @@ fn custom_data_is_refused_where_go_clients_would_break_it() {
     for (text, message) in table {
         assert_eq!(notary1::custom(text.as_bytes()).unwrap_err().to_string(), message, "{text}");
     }
+}
+
+#[test]
+fn targets_out_of_order_are_read_but_not_signed() {
+    let target = |length| Target { length, hashes: Hashes::of(b"abc"), custom: None };
+    let content = Targets {
+        version: Version::FIRST,
+        expires: Expires::at(datetime!(2030-01-01 0:00 UTC)),
+        targets: [("a".to_owned(), target(1)), ("b".to_owned(), target(2))].into(),
+        delegations: Delegations::default(),
+    };
+    let signed = String::from_utf8(notary1::encode(&Metadata::Targets(content))).unwrap();
+    let published = |signed: &str| format!(r#"{{"signed":{signed},"signatures":[]}}"#);
+    let (first, second) = (signed.find(r#""a":"#).unwrap(), signed.find(r#","b":"#).unwrap());
+    let end = signed.find(r#"},"version""#).unwrap();
+    let (head, a, b, tail) = (&signed[..first], &signed[first..second], &signed[second + 1..end], &signed[end..]);
+    let swapped = format!("{head}{b},{a}{tail}");
+    assert!(notary1::parse(&Role::Targets, swapped.as_bytes()).is_err());
+    let envelope = Envelope::parse(&Role::Targets, published(&swapped).as_bytes()).unwrap();
+    assert_eq!(*envelope.signed(), signed);
+    let twice = format!("{head}{a},{a}{tail}");
+    assert!(notary1::parse(&Role::Targets, twice.as_bytes()).is_err());
+    assert!(Envelope::parse(&Role::Targets, published(&twice).as_bytes()).is_err());
 }

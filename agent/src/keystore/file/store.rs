@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use signet_tuf::{Algorithm, KeyId, KeyName, PublicKey};
 
 use super::codec::{self, KeyFile, OpenError, Sealing};
@@ -39,7 +40,7 @@ pub(in crate::keystore) enum FileRequest {
     Sign {
         key: KeyName,
         scheme: Scheme,
-        message: Arc<[u8]>,
+        message: Bytes,
         path: PathBuf,
         dir: TrustDir,
         connection: Arc<Connection>,
