@@ -11,7 +11,7 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -133,6 +133,8 @@ async fn serve(
     if let Some(dir) = socket.parent() {
         private_dir(dir, uid)?;
     }
+    // Whoever finds the socket may ask the agent to end.
+    let mut signals = Signals::listen().map_err(io("signals".to_owned()))?;
     let bound = listen::bind(socket).map_err(io(format!("socket {}", socket.display())))?;
     let (activity, connections) = Activity::new();
     let Services { tasks, ending, signing: Signing { keystores, ledger, .. }, .. } = services.clone();
@@ -145,7 +147,7 @@ async fn serve(
         _ = &mut writer_ended => {
             return Err(DaemonError::WriterEnded);
         }
-        signal = terminated() => signal.map_err(io("signals".to_owned()))?,
+        () = signals.end() => tracing::info!("asked to end"),
         () = idle(connections, &keystores, idle_timeout_seconds) => tracing::info!("idle, ending"),
     }
     // No new connection from here on; what is being signed is finished and recorded.
@@ -166,14 +168,23 @@ async fn serve(
     Ok(())
 }
 
-async fn terminated() -> io::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    tracing::info!("asked to end");
-    Ok(())
+
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// Waits until nobody was connected for so long, and no token is unlocked for good.

@@ -54,6 +54,27 @@ fn the_real_notary_begins_and_signet_goes_on_with_the_same_keys() -> Result<()> 
 }
 
 #[test]
+fn what_was_published_is_known_to_both_without_the_server() -> Result<()> {
+    for managed in [false, true] {
+        let mut stage = Stage::with_files()?;
+        let _agent = stage.home.start_agent()?;
+        let file = stage.home.write("file", "content")?;
+        stage.signet(["init", GUN])?.ok()?;
+        if managed {
+            stage.notary(&stage.home.trust(), ["key", "rotate", GUN, "snapshot", "-r"]).ok()?;
+        }
+        for name in ["first", "second"] {
+            stage.signet(["add", GUN, name])?.args([&file]).ok()?;
+            stage.signet(["publish", GUN])?.ok()?;
+        }
+        stage.server.stop();
+        stage.signet(["list", GUN])?.ok()?.says(&["first", "second", "using cached timestamp"])?;
+        stage.notary(&stage.home.trust(), ["list", GUN]).ok()?.says(&["first", "second"])?;
+    }
+    Ok(())
+}
+
+#[test]
 fn what_one_program_stages_the_other_publishes() -> Result<()> {
     let stage = Stage::with_files()?;
     let _agent = stage.home.start_agent()?;

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use signet_tests::{Agent, Call, Finished, Stage};
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use signet_tests::{Agent, Call, Finished, Stage, wait_until};
 
 const GUN: &str = "example.com/acme/app";
 const ROUNDS: usize = 6;
@@ -132,11 +136,12 @@ fn a_change_file_that_notary_has_half_written_is_read_when_it_is_whole() -> Resu
     let whole = fs::read(&path)?;
     // Notary creates the file under its name and writes it then.
     fs::write(&path, whole.get(..whole.len() / 2).unwrap_or_default())?;
+    let watched = watch(&path)?;
     let status = stage.signet(["status", GUN])?;
     std::thread::scope(|scope| -> Result<()> {
         let asked = scope.spawn(|| status.ok());
         // Long enough that the client has met the half, well below its patience.
-        signet_tests::wait_until("the client has begun", std::time::Duration::from_secs(5), || opened(&path))?;
+        wait_until_read(&watched)?;
         fs::write(&path, &whole)?;
         asked.join().map_err(|_| anyhow!("a thread panicked"))??.says(&["first"])?;
         Ok(())
@@ -155,22 +160,27 @@ fn a_root_that_notary_is_writing_anew_is_not_trusted_anew() -> Result<()> {
     let whole = fs::read(&path)?;
     // Notary removes the file and writes it then.
     fs::write(&path, whole.get(..whole.len() / 2).unwrap_or_default())?;
+    let watched = watch(&path)?;
     let list = stage.signet(["list", GUN])?;
     std::thread::scope(|scope| -> Result<()> {
         let asked = scope.spawn(|| list.ok());
-        signet_tests::wait_until("the client has begun", std::time::Duration::from_secs(5), || opened(&path))?;
+        wait_until_read(&watched)?;
         fs::write(&path, &whole)?;
         asked.join().map_err(|_| anyhow!("a thread panicked"))??;
         Ok(())
     })
 }
 
-/// Whether the file was read after it was written: its time of access is later.
-fn opened(path: &std::path::Path) -> bool {
-    fs::metadata(path).is_ok_and(|file| {
-        let (accessed, modified) = (file.accessed().ok(), file.modified().ok());
-        accessed > modified
-    })
+/// Watches a file that is going to be read.
+fn watch(path: &Path) -> Result<OwnedFd> {
+    let watch = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
+    inotify::add_watch(&watch, path, WatchFlags::ACCESS)?;
+    Ok(watch)
+}
+
+fn wait_until_read(watch: &OwnedFd) -> Result<()> {
+    let mut event = [0; 256];
+    wait_until("the client has begun", Duration::from_secs(5), || rustix::io::read(watch, &mut event).is_ok())
 }
 
 fn stage_each(who: &str, add: impl Fn(&str) -> Result<Call>) -> Result<()> {

@@ -14,7 +14,7 @@ use crate::{
     agent::AgentError,
     context::Context,
     prompt::Answer,
-    server::{Edition, MAX_METADATA_BYTES},
+    server::{Edition, MAX_METADATA_BYTES, ServerError},
     trustdir::GunDir,
 };
 
@@ -167,7 +167,7 @@ impl Signer<'_> {
         Ok(Document::of(envelope))
     }
 
-    /// Fetches the roots before those that are shown; false if there are none.
+    /// Fetches the roots before those that are shown; false if there are none, or the server never had one of them.
     async fn complete_chain(&mut self) -> Result<bool, CollectionError> {
         let oldest = self.chain.first().and_then(|wire| Document::parse(&Role::Root, wire.clone()).ok());
         let Some(oldest) = oldest.map(|root| root.version()).filter(|version| *version > Version::FIRST) else {
@@ -177,7 +177,11 @@ impl Signer<'_> {
         let mut version = Version::FIRST;
         while version < oldest {
             let edition = Edition::Version(version);
-            roots.push(self.link.metadata(self.dir.gun(), &Role::Root, edition, MAX_METADATA_BYTES).await?);
+            match self.link.metadata(self.dir.gun(), &Role::Root, edition, MAX_METADATA_BYTES).await {
+                Ok(wire) => roots.push(wire),
+                Err(ServerError::NotFound { .. }) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
             let Some(next) = version.next() else { break };
             version = next;
         }

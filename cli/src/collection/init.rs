@@ -280,7 +280,14 @@ pub(super) fn local(dir: &GunDir) -> Result<Trusted, CollectionError> {
     let targets = cached(&Role::Targets)?.ok_or_else(|| unusable(&Role::Targets, "the cached metadata is missing"))?;
     // a snapshot of another collection, or none, is no loss: it is signed anew
     let snapshot = cached(&Role::Snapshot).unwrap_or_default();
-    Ok(Trusted { root, snapshot, targets: [(Role::Targets, targets)].into(), invalid: [].into(), expired: Vec::new() })
+    Ok(Trusted {
+        root,
+        roots_before: Vec::new(),
+        snapshot,
+        targets: [(Role::Targets, targets)].into(),
+        invalid: [].into(),
+        expired: Vec::new(),
+    })
 }
 
 fn unusable(gun: &Gun, role: &Role, why: &str) -> CollectionError {

@@ -92,6 +92,8 @@ impl Document {
 pub struct Trusted {
     /// Root and its keys.
     pub root: Document,
+    /// Wire bytes of the roots that led here from the one that was trusted before.
+    pub roots_before: Vec<Bytes>,
     /// Which files belong together; none before the first publication if the server will sign it.
     pub snapshot: Option<Document>,
     /// `targets` and every delegation that counts.

@@ -296,11 +296,12 @@ impl Round<'_> {
     }
 
     fn signer<'s>(&'s self, context: &'s mut Context, state: &State, since: OffsetDateTime) -> Signer<'s> {
+        let trusted = state.trusted();
         Signer {
             context,
             dir: self.dir,
             link: self.link,
-            chain: vec![state.trusted().root.wire().clone()],
+            chain: [&*trusted.roots_before, &[trusted.root.wire().clone()]].concat(),
             new_collection: NewCollection::Ask,
             since,
             given_up: self.given_up,

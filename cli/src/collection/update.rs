@@ -73,9 +73,9 @@ impl Update<'_> {
         let mut edition = Edition::Current;
         let mut attempt = 1;
         loop {
-            let root = self.root(former.as_ref(), edition).await?;
+            let (root, before) = self.root(former.as_ref(), edition).await?;
             match self.below(root, former.as_ref()).await? {
-                Below::Complete(trusted) => return Ok(*trusted),
+                Below::Complete(trusted) => return Ok(Trusted { roots_before: before, ..*trusted }),
                 Below::OtherRoot(named) if attempt < ATTEMPTS => {
                     attempt = attempt.saturating_add(1);
                     edition = named.map_or(Edition::Current, Edition::Hash);
@@ -123,6 +123,7 @@ impl Update<'_> {
         }
         let mut trusted = Trusted {
             root,
+            roots_before: Vec::new(),
             snapshot: Some(snapshot.clone()),
             targets: BTreeMap::new(),
             invalid: BTreeMap::new(),
@@ -134,7 +135,12 @@ impl Update<'_> {
 
     // --- root
 
-    async fn root(&self, former: Option<&Document>, edition: Edition) -> Result<Document, CollectionError> {
+    /// The newest root, and the roots that lead to it from the one that was trusted before.
+    async fn root(
+        &self,
+        former: Option<&Document>,
+        edition: Edition,
+    ) -> Result<(Document, Vec<Bytes>), CollectionError> {
         let gun = self.dir.gun();
         let wire = match (self.link.metadata(gun, &Role::Root, edition, MAX_METADATA_BYTES).await, former) {
             (Ok(wire), _) => wire,
@@ -145,10 +151,11 @@ impl Update<'_> {
             (Err(error), _) => return Err(error.into()),
         };
         let newest = self.parse(&Role::Root, wire)?;
+        let mut before = Vec::new();
         match former {
             None => self.first_contact(&newest)?,
             Some(former) if former.wire() == newest.wire() => {}
-            Some(former) => self.follow(former, &newest).await?,
+            Some(former) => before = self.follow(former, &newest).await?,
         }
         if self.purpose == Purpose::Read {
             match verify::current_root(gun, newest.envelope(), self.now) {
@@ -160,7 +167,7 @@ impl Update<'_> {
             }
         }
         self.cache(&Role::Root, &newest)?;
-        Ok(newest)
+        Ok((newest, before))
     }
 
     fn first_contact(&self, newest: &Document) -> Result<(), CollectionError> {
@@ -174,7 +181,7 @@ impl Update<'_> {
     }
 
     /// Each root from the trusted one to the newest must be signed by the one before it and by itself.
-    async fn follow(&self, former: &Document, newest: &Document) -> Result<(), CollectionError> {
+    async fn follow(&self, former: &Document, newest: &Document) -> Result<Vec<Bytes>, CollectionError> {
         let untrusted = |version: Version, why: String| CollectionError::Untrusted {
             gun: self.dir.gun().to_string(),
             version,
@@ -190,6 +197,7 @@ impl Update<'_> {
             return match former.envelope().digest() == newest.envelope().digest() {
                 // the same root with other signatures: it must still carry its own
                 true => verify::first_root(self.dir.gun(), newest.envelope())
+                    .map(|()| Vec::new())
                     .map_err(|e| untrusted(found, format!("is not valid: {e}"))),
                 false => Err(untrusted(found, why.into())),
             };
@@ -198,6 +206,7 @@ impl Update<'_> {
             return Err(untrusted(found, format!("is more than {MAX_ROOT_STEPS} versions ahead of version {known}")));
         }
         let mut trusted = former.clone();
+        let mut before = Vec::new();
         while trusted.version() < found {
             let Some(wanted) = trusted.version().next() else { break };
             let next = match wanted == found {
@@ -210,9 +219,10 @@ impl Update<'_> {
                 .map_err(|e| {
                     untrusted(next.version(), format!("failed to validate data with current trusted certificates: {e}"))
                 })?;
+            before.push(trusted.wire().clone());
             trusted = next;
         }
-        Ok(())
+        Ok(before)
     }
 
     /// One numbered root, as the server has it; not verified.
@@ -410,7 +420,10 @@ impl Update<'_> {
         }
         if cached.is_some_and(|cached| is_damaged(role, &cached, document)) {
             let path = self.dir.metadata_path(role);
-            tracing::warn!("the cached {role} metadata {} was damaged; it is replaced by the server's", path.display());
+            let path = path.display();
+            tracing::warn!(
+                "the cached {role} metadata {path} is damaged or was never published; the server's replaces it"
+            );
         }
         match (self.dir.keep(role, document.wire()), self.purpose) {
             // as Notary 0.7 does: what was verified can be read, only the next rollback cannot be noticed
