@@ -99,5 +99,8 @@ fn run(face: Face, cli: Option<Cli>) -> Result<(), CliError> {
     // One thread beside this one keeps the connections alive while a person is asked.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(|error| CliError::failed(format!("cannot start: {error}")))?;
-    runtime.block_on(commands::run(&mut context, command))
+    let done = runtime.block_on(commands::run(&mut context, command));
+    // What is still open is only connections.
+    runtime.shutdown_background();
+    done
 }
