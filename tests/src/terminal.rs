@@ -42,16 +42,25 @@ impl Terminal {
 
     /// Waits until `question` is shown and the terminal hides what is typed, then types `secret`.
     pub fn answer_hidden(&mut self, question: &str, secret: &str) -> Result<()> {
+        self.answer_when(question, secret, |modes| !modes.contains(LocalModes::ECHO))
+    }
+
+    /// Waits until `question` is shown, then types `answer`.
+    pub fn answer(&mut self, question: &str, answer: &str) -> Result<()> {
+        self.answer_when(question, answer, |modes| modes.contains(LocalModes::ECHO))
+    }
+
+    fn answer_when(&mut self, question: &str, answer: &str, ready: impl Fn(LocalModes) -> bool) -> Result<()> {
         let mut seen = None;
         wait_until(&format!("{question:?} from {}", self.call), self.limit, || {
             let screen = self.screen.text();
             let rest = screen.get(self.answered..).unwrap_or_default();
             seen = rest.find(question).map(|_| screen.len());
-            let hidden = tcgetattr(&self.keyboard).is_ok_and(|modes| !modes.local_modes.contains(LocalModes::ECHO));
-            (seen.is_some() && hidden) || self.process.exited().is_some()
+            let ready = tcgetattr(&self.keyboard).is_ok_and(|terminal| ready(terminal.local_modes));
+            (seen.is_some() && ready) || self.process.exited().is_some()
         })?;
         self.answered = seen.with_context(|| format!("{question:?} was never shown:\n{}", self.screen.text()))?;
-        writeln!(self.keyboard, "{secret}").context("type")
+        writeln!(self.keyboard, "{answer}").context("type")
     }
 
     /// Waits for the end; all that was shown is in `stdout`.
