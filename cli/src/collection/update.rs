@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    fs,
     panic::resume_unwind,
     thread,
     time::Instant,
@@ -10,10 +11,11 @@ use std::{
 use bytes::Bytes;
 use serde::Deserialize;
 use signet_tuf::{
-    Digest, FileMeta, KeyId, PublicKey, Role, RoleKeys, Root, Timestamp, Version,
+    Digest, FileMeta, KeyId, ParseError, PublicKey, Role, RoleKeys, Root, Timestamp, Version,
     verify::{self, VerifyError},
 };
 use time::{Duration, OffsetDateTime};
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{CollectionError, Document, RoleProblem, Trusted, link::Link, pinning, search};
 use crate::{
@@ -27,7 +29,7 @@ const MAX_ROOT_STEPS: u64 = 1024;
 /// How often root and snapshot may disagree because somebody publishes at this moment.
 const ATTEMPTS: u32 = 3;
 /// What takes longer to read and hash than to start a thread.
-const LARGE_BYTES: usize = 256 << 10;
+const LARGE_BYTES: u64 = 256 << 10;
 /// Notary warns this long before metadata expires.
 const SOON: Duration = Duration::days(183);
 
@@ -73,8 +75,9 @@ impl Update<'_> {
         let mut edition = Edition::Current;
         let mut attempt = 1;
         loop {
+            let ahead = self.read_ahead();
             let (root, before) = self.root(former.as_ref(), edition).await?;
-            match self.below(root, former.as_ref()).await? {
+            match self.below(root, former.as_ref(), ahead).await? {
                 Below::Complete(trusted) => return Ok(Trusted { roots_before: before, ..*trusted }),
                 Below::OtherRoot(named) if attempt < ATTEMPTS => {
                     attempt = attempt.saturating_add(1);
@@ -110,7 +113,20 @@ impl Update<'_> {
         Ok(())
     }
 
-    async fn below(&self, root: Document, former: Option<&Document>) -> Result<Below, CollectionError> {
+    /// Reads the cached targets while the server is asked what is new, if they are large.
+    fn read_ahead(&self) -> Ahead {
+        let path = self.dir.metadata_path(&Role::Targets);
+        let large = fs::metadata(path).is_ok_and(|file| file.len() >= LARGE_BYTES);
+        let dir = self.dir.clone();
+        Ahead(large.then(|| {
+            spawn_blocking(move || {
+                let (document, found) = read_and_hash(&Role::Targets, dir.cached(&Role::Targets).ok()??);
+                Some((document.ok()?, found))
+            })
+        }))
+    }
+
+    async fn below(&self, root: Document, former: Option<&Document>, ahead: Ahead) -> Result<Below, CollectionError> {
         let keys = root.root().ok_or_else(|| self.invalid(&Role::Root, wrong(&Role::Root)))?.clone();
         let before = former.and_then(Document::root);
         let mut expired = Vec::new();
@@ -130,7 +146,7 @@ impl Update<'_> {
             invalid: BTreeMap::new(),
             expired,
         };
-        self.targets(&keys, before, files, &mut trusted).await?;
+        self.targets(&keys, before, files, ahead, &mut trusted).await?;
         Ok(Below::Complete(Box::new(trusted)))
     }
 
@@ -284,11 +300,19 @@ impl Update<'_> {
         root: &Root,
         before: Option<&Root>,
         files: &BTreeMap<Role, FileMeta>,
+        ahead: Ahead,
         trusted: &mut Trusted,
     ) -> Result<(), CollectionError> {
         let role = Role::Targets;
         let named = files.get(&role).ok_or_else(|| self.invalid(&role, RoleProblem::NotInSnapshot))?;
-        let document = self.file(&role, named, &top_level(root, before, &role)).await?;
+        let signers = top_level(root, before, &role);
+        let document = match ahead.document(named).await {
+            Some(document) => {
+                self.verify(&role, &document, &signers)?;
+                document
+            }
+            None => self.file(&role, named, &signers).await?,
+        };
         self.note_expiry(&role, &document, &mut trusted.expired)?;
         trusted.targets.insert(role, document);
         let mut waiting = VecDeque::from(search::children(&trusted.tree(), &search::top()));
@@ -468,19 +492,35 @@ impl Update<'_> {
     }
 }
 
-/// Parses bytes that have the size and the digests that other metadata names. A large file is read and hashed at once.
+/// Parses bytes that have the size and the digests that other metadata names.
 fn matching(role: &Role, named: &FileMeta, wire: Bytes) -> Result<Document, RoleProblem> {
-    if wire.len() < LARGE_BYTES {
+    if u64::try_from(wire.len()).unwrap_or(u64::MAX) < LARGE_BYTES {
         verify::file_matches(named, &wire)?;
         return Ok(Document::parse(role, wire)?);
     }
-    let (matches, document) = thread::scope(|scope| {
-        let matches = scope.spawn(|| verify::file_matches(named, &wire));
-        let document = Document::parse(role, wire.clone());
-        (matches.join().unwrap_or_else(|panic| resume_unwind(panic)), document)
-    });
-    matches?;
+    let (document, found) = read_and_hash(role, wire);
+    verify::file_is(named, &found)?;
     Ok(document?)
+}
+
+/// Both at once.
+fn read_and_hash(role: &Role, wire: Bytes) -> (Result<Document, ParseError>, FileMeta) {
+    thread::scope(|scope| {
+        let found = scope.spawn(|| FileMeta::of(&wire));
+        let document = Document::parse(role, wire.clone());
+        (document, found.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })
+}
+
+/// The cached targets, and what they are, if they are worth a thread.
+struct Ahead(Option<JoinHandle<Option<(Document, FileMeta)>>>);
+
+impl Ahead {
+    /// The document, if it is the one that the snapshot names.
+    async fn document(self, named: &FileMeta) -> Option<Document> {
+        let (document, found) = self.0?.await.ok()??;
+        verify::file_is(named, &found).is_ok().then_some(document)
+    }
 }
 
 /// Where a file came from.

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
 
 use crate::expires::Expires;
-use crate::ids::{KeyId, Version, sha256, sha512};
+use crate::ids::{KeyId, Version};
 use crate::key::PublicKey;
 use crate::metadata::{FileMeta, Metadata, RoleKeys};
 use crate::names::{DelegationName, Gun, Role};
@@ -153,10 +153,21 @@ pub fn file_matches(expected: &FileMeta, bytes: &[u8]) -> Result<(), VerifyError
     if found != expected.length {
         return Err(VerifyError::Length { wanted: expected.length, found });
     }
-    if expected.hashes.sha256.is_some_and(|digest| digest != sha256(bytes)) {
+    file_is(expected, &FileMeta::of(bytes))
+}
+
+/// As [`file_matches`], for a file whose size and digests are known.
+///
+/// # Errors
+/// [`VerifyError::Length`], [`VerifyError::Digest`] and [`VerifyError::NoDigest`].
+pub fn file_is(expected: &FileMeta, found: &FileMeta) -> Result<(), VerifyError> {
+    if found.length != expected.length {
+        return Err(VerifyError::Length { wanted: expected.length, found: found.length });
+    }
+    if expected.hashes.sha256.is_some() && expected.hashes.sha256 != found.hashes.sha256 {
         return Err(VerifyError::Digest { algorithm: "sha256" });
     }
-    if expected.hashes.sha512.is_some_and(|digest| digest != sha512(bytes)) {
+    if expected.hashes.sha512.is_some() && expected.hashes.sha512 != found.hashes.sha512 {
         return Err(VerifyError::Digest { algorithm: "sha512" });
     }
     if expected.hashes.sha256.is_none() && expected.hashes.sha512.is_none() {
