@@ -8,9 +8,9 @@ pub use super::evidence::NewCollection;
 use super::{
     CollectionError, Document, Trusted,
     build::{Draft, empty_targets, first_root},
+    cached::cached_root,
     evidence::{Shown, Signer, Signing},
     link::Link,
-    update::cached_root,
 };
 use crate::{
     agent::Place,

@@ -4,6 +4,7 @@
 
 mod apply;
 mod build;
+mod cached;
 mod error;
 mod evidence;
 pub mod init;

@@ -13,10 +13,11 @@ use super::{
     CollectionError, Document, Trusted,
     apply::apply,
     build::{Draft, Keyring},
+    cached::cached_root,
     evidence::{NewCollection, Shown, Signer, Signing},
     init,
     link::Link,
-    update::{Purpose, Update, cached_root},
+    update::{Purpose, Update},
 };
 use crate::{
     config::TrustPinning,

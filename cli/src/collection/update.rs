@@ -1,35 +1,30 @@
 //! The update: from the cached root as trust anchor to verified targets. Only verified bytes are cached.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    fs,
-    panic::resume_unwind,
-    thread,
-    time::Instant,
-};
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use serde::Deserialize;
 use signet_tuf::{
-    Digest, FileMeta, KeyId, ParseError, PublicKey, Role, RoleKeys, Root, Timestamp, Version,
+    Digest, FileMeta, KeyId, PublicKey, Role, RoleKeys, Root, Timestamp, Version,
     verify::{self, VerifyError},
 };
 use time::{Duration, OffsetDateTime};
-use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::{CollectionError, Document, RoleProblem, Trusted, link::Link, pinning, search};
+use super::{
+    CollectionError, Document, RoleProblem, Trusted,
+    cached::{Ahead, cached_root, claimed_version, is_damaged, matching},
+    link::Link,
+    pinning, search,
+};
 use crate::{
     config::TrustPinning,
     server::{Edition, MAX_METADATA_BYTES, MAX_TIMESTAMP_BYTES, ServerError},
-    trustdir::{GunDir, HALF_WRITTEN, LOOK_AGAIN, TrustDirError},
+    trustdir::{GunDir, TrustDirError},
 };
 
 /// How many roots may lie between the cached one and the newest. TUF 1.0.34 section 5.3.3.
 const MAX_ROOT_STEPS: u64 = 1024;
 /// How often root and snapshot may disagree because somebody publishes at this moment.
 const ATTEMPTS: u32 = 3;
-/// What takes longer to read and hash than to start a thread.
-const LARGE_BYTES: u64 = 256 << 10;
 /// Notary warns this long before metadata expires.
 const SOON: Duration = Duration::days(183);
 
@@ -75,7 +70,7 @@ impl Update<'_> {
         let mut edition = Edition::Current;
         let mut attempt = 1;
         loop {
-            let ahead = self.read_ahead();
+            let ahead = Ahead::start(self.dir);
             let (root, before) = self.root(former.as_ref(), edition).await?;
             match self.below(root, former.as_ref(), ahead).await? {
                 Below::Complete(trusted) => return Ok(Trusted { roots_before: before, ..*trusted }),
@@ -111,19 +106,6 @@ impl Update<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Reads the cached targets while the server is asked what is new, if they are large.
-    fn read_ahead(&self) -> Ahead {
-        let path = self.dir.metadata_path(&Role::Targets);
-        let large = fs::metadata(path).is_ok_and(|file| file.len() >= LARGE_BYTES);
-        let dir = self.dir.clone();
-        Ahead(large.then(|| {
-            spawn_blocking(move || {
-                let (document, found) = read_and_hash(&Role::Targets, dir.cached(&Role::Targets).ok()??);
-                Some((document.ok()?, found))
-            })
-        }))
     }
 
     async fn below(&self, root: Document, former: Option<&Document>, ahead: Ahead) -> Result<Below, CollectionError> {
@@ -492,37 +474,6 @@ impl Update<'_> {
     }
 }
 
-/// Parses bytes that have the size and the digests that other metadata names.
-fn matching(role: &Role, named: &FileMeta, wire: Bytes) -> Result<Document, RoleProblem> {
-    if u64::try_from(wire.len()).unwrap_or(u64::MAX) < LARGE_BYTES {
-        verify::file_matches(named, &wire)?;
-        return Ok(Document::parse(role, wire)?);
-    }
-    let (document, found) = read_and_hash(role, wire);
-    verify::file_is(named, &found)?;
-    Ok(document?)
-}
-
-/// Both at once.
-fn read_and_hash(role: &Role, wire: Bytes) -> (Result<Document, ParseError>, FileMeta) {
-    thread::scope(|scope| {
-        let found = scope.spawn(|| FileMeta::of(&wire));
-        let document = Document::parse(role, wire.clone());
-        (document, found.join().unwrap_or_else(|panic| resume_unwind(panic)))
-    })
-}
-
-/// The cached targets, and what they are, if they are worth a thread.
-struct Ahead(Option<JoinHandle<Option<(Document, FileMeta)>>>);
-
-impl Ahead {
-    /// The document, if it is the one that the snapshot names.
-    async fn document(self, named: &FileMeta) -> Option<Document> {
-        let (document, found) = self.0?.await.ok()??;
-        verify::file_is(named, &found).is_ok().then_some(document)
-    }
-}
-
 /// Where a file came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {
@@ -537,62 +488,10 @@ enum Below {
     OtherRoot(Option<Digest>),
 }
 
-/// The root that this trust directory trusts.
-///
-/// # Errors
-/// [`TrustDirError::CorruptRoot`] if it is damaged; it is never replaced silently.
-pub fn cached_root(dir: &GunDir) -> Result<Option<Document>, TrustDirError> {
-    let since = Instant::now();
-    loop {
-        let found = whole_root(dir);
-        // Notary removes the file and writes it anew: without it, or with half of it, it is looked at again.
-        let settled = match &found {
-            Ok(Some(_)) => true,
-            Ok(None) => !dir.metadata_path(&Role::Timestamp).exists(),
-            Err(_) => false,
-        };
-        if settled || since.elapsed() > HALF_WRITTEN {
-            return found;
-        }
-        thread::sleep(LOOK_AGAIN);
-    }
-}
-
-fn whole_root(dir: &GunDir) -> Result<Option<Document>, TrustDirError> {
-    let Some(wire) = dir.cached(&Role::Root)? else {
-        return Ok(None);
-    };
-    let corrupt = |problem: String| TrustDirError::CorruptRoot { path: dir.metadata_path(&Role::Root), problem };
-    let document = Document::parse(&Role::Root, wire).map_err(|e| corrupt(e.to_string()))?;
-    verify::structure(&Role::Root, document.envelope().metadata())
-        .and_then(|()| verify::first_root(dir.gun(), document.envelope()))
-        .map_err(|e| corrupt(e.to_string()))?;
-    Ok(Some(document))
-}
-
 fn top_level<'a>(root: &'a Root, before: Option<&'a Root>, role: &Role) -> Signers<'a> {
     let none = || RoleKeys { key_ids: Vec::new(), threshold: 0 };
     let listed = |root: &Root| root.role_keys(role).cloned().unwrap_or_else(none);
     Signers { keys: &root.keys, role: listed(root), former: before.map(|root| (&root.keys, listed(root))) }
-}
-
-/// The version that a metadata file names, whoever made it.
-fn claimed_version(wire: &[u8]) -> Option<u64> {
-    #[derive(Deserialize)]
-    struct File {
-        signed: Signed,
-    }
-    #[derive(Deserialize)]
-    struct Signed {
-        version: u64,
-    }
-    serde_json::from_slice::<File>(wire).ok().map(|file| file.signed.version)
-}
-
-/// A version has one content: a cached file without a version, or with other bytes under the same one, is damaged. Only a
-/// root may get other signatures.
-fn is_damaged(role: &Role, cached: &[u8], found: &Document) -> bool {
-    *role != Role::Root && claimed_version(cached).is_none_or(|claimed| claimed == found.version().get())
 }
 
 fn wrong(role: &Role) -> RoleProblem {
