@@ -162,7 +162,8 @@ pub(super) fn thread(name: &str, running: &Running, body: impl FnOnce() + Send +
     started.map(drop).map_err(StartError::Thread)
 }
 
-struct Alarm;
+/// A keystore that panicked is not to be asked again.
+pub(super) struct Alarm;
 
 impl Drop for Alarm {
     fn drop(&mut self) {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::KeystoreError;
+use super::actor::Alarm;
 use super::board::Board;
 use super::signer::{Order, Signer};
 use super::token::Token;
@@ -47,7 +48,10 @@ impl Direct {
         state.busy.push((since, Arc::clone(&order.connection)));
         drop(state);
         // A token that was quick may hang: everybody else goes on, and who waits is told.
-        let signed = tokio::task::block_in_place(|| hand(&order));
+        let signed = tokio::task::block_in_place(|| {
+            let _alarm = Alarm;
+            hand(&order)
+        });
         let mut state = self.state();
         let mine = state.busy.iter().position(|(at, whose)| *at == since && Arc::ptr_eq(whose, &order.connection));
         drop(mine.map(|mine| state.busy.swap_remove(mine)));

@@ -243,9 +243,12 @@ impl Client {
             return Ok(link.clone());
         }
         let mut link = self.linked(IfAbsent::Start).await?;
-        let since = Instant::now();
+        let mut since = None;
         // an agent that is idle for long ends by itself, perhaps at the moment at which it is wanted
-        while skew::tell(&link.channel).await == Heard::No && self.address == Address::Own && since.elapsed() < ENDING {
+        while skew::tell(&link.channel).await == Heard::No
+            && self.address == Address::Own
+            && since.get_or_insert_with(Instant::now).elapsed() < ENDING
+        {
             self.link = None;
             tokio::time::sleep(RACE_PAUSE).await;
             link = self.linked(IfAbsent::Start).await?;

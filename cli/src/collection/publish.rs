@@ -395,10 +395,10 @@ impl Round<'_> {
         staged: &[Staged],
     ) -> Result<(), CollectionError> {
         let known = &state.trusted().root;
-        let posted = outbox.files.iter().find(|(role, _)| *role == Role::Root).map(|(_, wire)| wire);
-        let posted = posted
-            .filter(|wire| *wire != known.wire())
-            .and_then(|wire| Document::parse(&Role::Root, wire.clone()).ok());
+        let posted = outbox.files.iter().find(|(role, _)| *role == Role::Root);
+        let posted = posted.and_then(|(role, wire)| Document::parse(role, wire.clone()).ok());
+        // somebody else may have published a newer one since
+        let posted = posted.filter(|root| root.version() > known.version());
         let mut signer = self.signer(context, state, self.now);
         signer.chain.extend(posted.as_ref().map(|root| root.wire().clone()));
         signer.published().await;
@@ -406,7 +406,7 @@ impl Round<'_> {
         self.dir.clear_outbox()?;
         self.dir.forget_signings()?;
         let root = posted.as_ref().unwrap_or(known);
-        if let Err(error) = self.update(&context.pinning).keep_published(root, &outbox.files).await {
+        if let Err(error) = self.update(&context.pinning).keep_published(root, known, &outbox.files).await {
             tracing::debug!("what was published is not cached: {error}");
         }
         Ok(())

@@ -386,3 +386,31 @@ async fn a_publication_counts_when_the_server_serves_it() {
     house.put(&name, targets.wire());
     assert!(result().await.is_ok());
 }
+
+#[tokio::test]
+async fn what_was_published_is_cached_only_as_the_server_names_it() {
+    let house = House::new();
+    let newer = root(2, &house.root_key, &house.key, &[&house.root_key]);
+    let (old, new) = (house.targets(1, in_days(1000), &house.key), house.targets(2, in_days(1000), &house.key));
+    house.publish(&old, &house.root);
+    house.read().await.unwrap();
+    house.put_root(&newer);
+    house.publish(&old, &newer);
+    house.read().await.unwrap();
+    let link = Link::Online(house.server.clone());
+    let (dir, pinning) = (house.dir(), TrustPinning::default());
+    let update = Update { link: &link, dir: &dir, pinning: &pinning, now: NOW, purpose: Purpose::Publish };
+    let files = [(Role::Root, house.root.wire().clone()), (Role::Targets, new.wire().clone())];
+    let cached = |role: &Role| dir.cached(role).unwrap().unwrap();
+
+    // somebody else has published a root since
+    update.keep_published(&house.root, &newer, &files).await.unwrap();
+    assert_eq!(cached(&Role::Root), newer.wire());
+    // the server has other targets
+    update.keep_published(&newer, &newer, &files).await.unwrap();
+    assert_eq!(cached(&Role::Targets), old.wire());
+    house.publish(&new, &newer);
+    update.keep_published(&newer, &newer, &files).await.unwrap();
+    assert_eq!(cached(&Role::Targets), new.wire());
+    assert_eq!(cached(&Role::Root), newer.wire());
+}

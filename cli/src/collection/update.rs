@@ -87,21 +87,31 @@ impl Update<'_> {
     ///
     /// # Errors
     /// As [`Update::run`]. What is not cached then is downloaded when it is wanted.
-    pub(super) async fn keep_published(&self, root: &Document, files: &[(Role, Bytes)]) -> Result<(), CollectionError> {
+    pub(super) async fn keep_published(
+        &self,
+        root: &Document,
+        before: &Document,
+        files: &[(Role, Bytes)],
+    ) -> Result<(), CollectionError> {
         let keys = root.root().ok_or_else(|| self.invalid(&Role::Root, wrong(&Role::Root)))?;
-        self.cache(&Role::Root, root)?;
-        let named = self.timestamp(keys, None).await?.snapshot;
+        let signers = top_level(keys, before.root(), &Role::Snapshot);
+        let named = self.timestamp(keys, before.root()).await?.snapshot;
         let ours =
             files.iter().find(|(role, wire)| *role == Role::Snapshot && verify::file_matches(&named, wire).is_ok());
-        if let Some((role, wire)) = ours {
-            self.dir.keep(role, wire)?;
-        }
-        let snapshot = self.file(&Role::Snapshot, &named, &top_level(keys, None, &Role::Snapshot)).await?;
+        let snapshot = match ours {
+            Some((role, wire)) => self.verified(role, wire.clone(), &signers)?,
+            None => self.file(&Role::Snapshot, &named, &signers).await?,
+        };
         let meta = &snapshot.snapshot().ok_or_else(|| self.invalid(&Role::Snapshot, wrong(&Role::Snapshot)))?.meta;
+        let is_named =
+            |role: &Role, wire: &Bytes| meta.get(role).is_some_and(|it| verify::file_matches(it, wire).is_ok());
+        if !is_named(&Role::Root, root.wire()) {
+            return Ok(());
+        }
+        self.cache(&Role::Root, root)?;
         for (role, wire) in files {
-            let sha256 = meta.get(role).and_then(|named| named.hashes.sha256).map(Digest::from_bytes);
             // our own snapshot names our own files
-            if role.holds_targets() && (ours.is_some() || sha256 == Some(Digest::of(wire))) {
+            if *role != Role::Root && (ours.is_some() || is_named(role, wire)) {
                 self.dir.keep(role, wire)?;
             }
         }

@@ -185,12 +185,14 @@ impl Folder {
             Err(errno) => return Err(failed(errno.into())),
         };
         let stat = rustix::fs::fstat(&file).map_err(|errno| failed(errno.into()))?;
-        let mut bytes = Vec::with_capacity(usize::try_from(stat.st_size).unwrap_or(0).saturating_add(1));
+        let size = usize::try_from(stat.st_size).unwrap_or(0);
+        let mut bytes = Vec::with_capacity(size.saturating_add(1));
         loop {
             match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut bytes)) {
-                // less than there was room for: the end
-                Ok(_) if bytes.len() < bytes.capacity() => break,
-                Ok(_) => bytes.reserve(bytes.len().max(1)),
+                Ok(0) => break,
+                // all that there was, and less than there was room for
+                Ok(_) if (size..bytes.capacity()).contains(&bytes.len()) => break,
+                Ok(_) => bytes.reserve(1),
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(failed(errno.into())),
             }

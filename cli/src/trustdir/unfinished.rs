@@ -63,7 +63,7 @@ impl GunDir {
         let path = self.unfinished_path();
         if known == Some(since) {
             let opened = OpenOptions::new().append(true).open(&path);
-            let appended = opened.and_then(|mut file| file.write_all(format!("{digest}\n").as_bytes()));
+            let appended = opened.and_then(|mut file| file.write_all(format!("\n{digest}\n").as_bytes()));
             return appended.map_err(|error| unwritable(&path, error));
         }
         signed.insert(digest);

@@ -55,6 +55,12 @@ impl<'a> Reader<'a> {
         self.offset
     }
 
+    /// The next value, inside as many objects as `depth` says: they were gone past by [`Reader::literal`].
+    pub(crate) fn value_inside(&mut self, depth: usize) -> Result<Value, Fault> {
+        self.depth = depth;
+        self.value()
+    }
+
     /// Goes past `expected`, if it is what comes next.
     pub(crate) fn literal(&mut self, expected: &[u8]) -> Option<()> {
         let rest = self.text.get(self.offset..)?;

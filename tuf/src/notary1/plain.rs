@@ -20,7 +20,7 @@ use crate::metadata::{Hashes, Metadata, Target, Targets};
 /// Reads canonical targets.
 pub(super) fn signed(text: &[u8]) -> Option<Metadata> {
     let mut reader = Reader::new(text);
-    let mut proof = Proof::new(text);
+    let mut proof = Proof::new(text, 1);
     let metadata = targets(&mut reader, &mut proof, Mode::Strict)?;
     (proof.form == Form::Canonical && reader.offset() == text.len()).then_some(metadata)
 }
@@ -36,13 +36,13 @@ pub(super) struct Published {
 /// Reads published targets.
 pub(super) fn published(wire: &[u8]) -> Option<Published> {
     let mut reader = Reader::new(wire);
-    let mut proof = Proof::new(wire);
+    let mut proof = Proof::new(wire, 2);
     reader.literal(br#"{"signed":"#)?;
     let start = reader.offset();
     let metadata = targets(&mut reader, &mut proof, Mode::Tolerant)?;
     let canonical = (proof.form == Form::Canonical).then_some(start..reader.offset());
     reader.literal(br#","signatures":"#)?;
-    let signatures = reader.value().ok()?;
+    let signatures = reader.value_inside(1).ok()?;
     let signatures = Node::new(&signatures, Trail::Top, Mode::Tolerant).items(decode::signature).ok()?;
     reader.literal(b"}")?;
     (reader.offset() == wire.len()).then_some(Published { metadata, canonical, signatures })
@@ -59,13 +59,15 @@ enum Form {
 /// Compares what was read with its canonical form, piece by piece.
 struct Proof<'a> {
     text: &'a [u8],
+    /// How many objects the members of `signed` are in.
+    depth: usize,
     form: Form,
     written: Vec<u8>,
 }
 
 impl<'a> Proof<'a> {
-    const fn new(text: &'a [u8]) -> Self {
-        Self { text, form: Form::Canonical, written: Vec::new() }
+    const fn new(text: &'a [u8], depth: usize) -> Self {
+        Self { text, depth, form: Form::Canonical, written: Vec::new() }
     }
 
     fn target(&mut self, start: usize, end: usize, name: &str, target: &Target) -> Option<()> {
@@ -103,7 +105,7 @@ fn form_of(read: &[u8], canonical: &[u8]) -> Option<Form> {
 fn targets(reader: &mut Reader<'_>, proof: &mut Proof<'_>, mode: Mode) -> Option<Metadata> {
     let start = reader.offset();
     reader.literal(br#"{"_type":"Targets","delegations":"#)?;
-    let delegations = reader.value().ok()?;
+    let delegations = reader.value_inside(proof.depth).ok()?;
     let delegations = decode::delegations(&Node::new(&delegations, Trail::Top, mode)).ok()?;
     reader.literal(br#","expires":"#)?;
     let expires = Expires::parse(&reader.text()?).ok()?;
@@ -117,7 +119,7 @@ fn targets(reader: &mut Reader<'_>, proof: &mut Proof<'_>, mode: Mode) -> Option
         }
         let start = reader.offset();
         let name = reader.text()?;
-        let target = target(reader, mode)?;
+        let target = target(reader, proof.depth.saturating_add(2), mode)?;
         proof.target(start, reader.offset(), &name, &target)?;
         if targets.last().is_some_and(|(before, _)| *before >= name) {
             return None;
@@ -134,11 +136,12 @@ fn targets(reader: &mut Reader<'_>, proof: &mut Proof<'_>, mode: Mode) -> Option
     Some(Metadata::Targets(content))
 }
 
-fn target(reader: &mut Reader<'_>, mode: Mode) -> Option<Target> {
+/// A target, whose members are in as many objects as `depth` says.
+fn target(reader: &mut Reader<'_>, depth: usize, mode: Mode) -> Option<Target> {
     reader.literal(b":{")?;
     let custom = match reader.literal(br#""custom":"#) {
         Some(()) => {
-            let custom = reader.value().ok()?;
+            let custom = reader.value_inside(depth).ok()?;
             reader.literal(b",")?;
             decode::custom(&Node::new(&custom, Trail::Top, mode)).ok()?
         }

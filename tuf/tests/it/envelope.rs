@@ -152,3 +152,27 @@ fn targets_out_of_order_are_read_but_not_signed() {
     assert!(notary1::parse(&Role::Targets, twice.as_bytes()).is_err());
     assert!(Envelope::parse(&Role::Targets, published(&twice).as_bytes()).is_err());
 }
+
+#[test]
+fn custom_data_may_nest_as_deep_as_in_any_other_form() {
+    for levels in 118..=json::MAX_DEPTH {
+        let custom = (1..levels).fold(json::Value::Array(vec![]), |inner, _| json::Value::Array(vec![inner]));
+        let target = Target { length: 1, hashes: Hashes::of(b"a"), custom: Some(custom) };
+        let content = Targets {
+            version: Version::FIRST,
+            expires: Expires::at(datetime!(2030-01-01 0:00 UTC)),
+            targets: [("a".to_owned(), target)].into(),
+            delegations: Delegations::default(),
+        };
+        let signed = String::from_utf8(notary1::encode(&Metadata::Targets(content))).unwrap();
+        assert_eq!(
+            notary1::parse(&Role::Targets, signed.as_bytes()).is_ok(),
+            json::parse(signed.as_bytes()).is_ok(),
+            "{levels}"
+        );
+        let wire = format!(r#"{{"signed":{signed},"signatures":[]}}"#);
+        let plain = Envelope::parse(&Role::Targets, wire.as_bytes());
+        assert_eq!(plain.is_ok(), json::parse(wire.as_bytes()).is_ok(), "{levels}");
+        assert_eq!(plain.is_ok(), Envelope::parse(&Role::Targets, format!(" {wire}").as_bytes()).is_ok(), "{levels}");
+    }
+}
