@@ -22,7 +22,8 @@ pub struct TokenConfig {
     pub select: TokenSelector,
     /// A file with the user PIN: mode 0600, owned by the agent's user.
     pub pin_file: Option<PathBuf>,
-    /// Sessions that sign at the same time, 1 to 64.
+    /// Signatures at the same time, 1 to 64: as many sessions in the callers' threads, and as many in threads of the
+    /// token's own for what may take long.
     pub sessions: usize,
     /// The roles whose new keys belong on this token.
     pub roles: Vec<String>,

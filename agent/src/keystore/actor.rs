@@ -96,8 +96,8 @@ impl Keystore {
         }
     }
 
-    pub(super) fn overdue(&self, connection: &Arc<Connection>, patience: Duration) -> Result<(), KeystoreError> {
-        if self.direct.keeps_waiting(connection, patience) { Err(silent(self.name(), patience)) } else { Ok(()) }
+    pub(super) fn overdue(&self, task: tokio::task::Id, patience: Duration) -> Result<(), KeystoreError> {
+        if self.direct.keeps_waiting(task, patience) { Err(silent(self.name(), patience)) } else { Ok(()) }
     }
 
     pub(super) async fn unlock(

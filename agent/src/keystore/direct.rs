@@ -4,15 +4,16 @@
 //! their time are left to the threads: there an asker can give up, and a touch is waited for.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use tokio::task::{Id, block_in_place, try_id};
 
 use super::KeystoreError;
 use super::actor::Alarm;
 use super::board::Board;
 use super::signer::{Order, Signer};
 use super::token::Token;
-use crate::caller::Connection;
 
 /// A token whose last signature took longer is not asked here.
 const AT_ONCE: Duration = Duration::from_millis(1);
@@ -27,8 +28,8 @@ pub(super) struct Direct {
 
 struct State {
     free: Vec<Hand>,
-    /// Whose signature has been awaited since when.
-    busy: Vec<(Instant, Arc<Connection>)>,
+    /// Which task has awaited a signature since when. A task awaits one at a time.
+    busy: Vec<(Instant, Option<Id>)>,
 }
 
 impl Direct {
@@ -42,26 +43,27 @@ impl Direct {
         if !self.board.signs_within(AT_ONCE) {
             return Err(order);
         }
-        let since = Instant::now();
+        let task = try_id();
         let mut state = self.state();
         let Some(mut hand) = state.free.pop() else { return Err(order) };
-        state.busy.push((since, Arc::clone(&order.connection)));
+        state.busy.push((Instant::now(), task));
         drop(state);
         // A token that was quick may hang: everybody else goes on, and who waits is told.
-        let signed = tokio::task::block_in_place(|| {
+        let signed = block_in_place(|| {
             let _alarm = Alarm;
             hand(&order)
         });
         let mut state = self.state();
-        let mine = state.busy.iter().position(|(at, whose)| *at == since && Arc::ptr_eq(whose, &order.connection));
-        drop(mine.map(|mine| state.busy.swap_remove(mine)));
+        if let Some(mine) = state.busy.iter().position(|(_, whose)| *whose == task) {
+            state.busy.swap_remove(mine);
+        }
         state.free.push(hand);
         Ok(signed)
     }
 
-    /// Whether a signature for that connection has been awaited for so long.
-    pub(super) fn keeps_waiting(&self, connection: &Arc<Connection>, patience: Duration) -> bool {
-        self.state().busy.iter().any(|(since, whose)| Arc::ptr_eq(whose, connection) && since.elapsed() > patience)
+    /// Whether a task has awaited its signature for so long.
+    pub(super) fn keeps_waiting(&self, task: Id, patience: Duration) -> bool {
+        self.state().busy.iter().any(|(since, whose)| *whose == Some(task) && since.elapsed() > patience)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -189,13 +189,13 @@ impl Keystores {
         .await
     }
 
-    /// Fails if a signature for this connection has been awaited for longer than `patience` where [`Self::sign`] cannot
+    /// Fails if a signature has been awaited by this task for longer than `patience` where [`Self::sign`] cannot
     /// give up: where a token is quick it signs in its caller's thread, and waits there if the token then hangs.
     ///
     /// # Errors
     /// `Failed`.
-    pub fn overdue(&self, connection: &Arc<Connection>, patience: Duration) -> Result<(), KeystoreError> {
-        self.shared.tokens.iter().try_for_each(|token| token.overdue(connection, patience))
+    pub fn overdue(&self, task: tokio::task::Id, patience: Duration) -> Result<(), KeystoreError> {
+        self.shared.tokens.iter().try_for_each(|token| token.overdue(task, patience))
     }
 
     /// Logs in to a token. Returns the places of its keys. While another unlock lives the PIN is compared, not sent; a PIN

@@ -166,8 +166,8 @@ impl keys_server::Keys for Services {
             not_before: asked.not_before,
             days: asked.days,
         };
-        let (signing, whose) = (self.signing.clone(), Arc::clone(&connection));
-        let made = self.finish_signing(&whose, async move { signing.certify(connection, asked).await }).await?;
+        let signing = self.signing.clone();
+        let made = self.finish_signing(async move { signing.certify(connection, asked).await }).await?;
         Ok(Response::new(v1::CertifyKeyResponse { pem: made.pem.into_bytes(), record: made.record, place: made.place }))
     }
 }

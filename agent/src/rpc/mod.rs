@@ -104,14 +104,13 @@ impl Services {
     /// The same, for work that signs: it may be held up by a token that hangs, and the client is told.
     async fn finish_signing<T: Send + 'static>(
         &self,
-        connection: &Arc<Connection>,
         work: impl Future<Output = Result<T, SignError>> + Send + 'static,
     ) -> Result<T, Status> {
         let mut task = self.tasks.spawn(work);
         loop {
             match tokio::time::timeout(LOOK, &mut task).await {
                 Ok(result) => return ended(result),
-                Err(_) => self.signing.keystores.overdue(connection, PATIENCE).map_err(status::status)?,
+                Err(_) => self.signing.keystores.overdue(task.id(), PATIENCE).map_err(status::status)?,
             }
         }
     }

@@ -1,6 +1,6 @@
 //! `signet.v1.Signing`.
 
-use std::{pin::Pin, sync::Arc};
+use std::pin::Pin;
 
 use signet_proto::v1::{self, sign_batch_response::Result as BatchResult, signing_server};
 use signet_tuf::{Digest, Gun, Version};
@@ -33,8 +33,8 @@ impl signing_server::Signing for Services {
     async fn sign(&self, request: Request<v1::SignRequest>) -> Result<Response<v1::SignResponse>, Status> {
         let connection = self.caller(&request)?;
         let asked = decode(request.into_inner()).map_err(status::status)?;
-        let (signing, whose) = (self.signing.clone(), Arc::clone(&connection));
-        let signed = self.finish_signing(&whose, async move { signing.sign(connection, asked).await }).await?;
+        let signing = self.signing.clone();
+        let signed = self.finish_signing(async move { signing.sign(connection, asked).await }).await?;
         Ok(Response::new(encode(signed)))
     }
 
@@ -50,7 +50,7 @@ impl signing_server::Signing for Services {
             let (services, connection) = (services.clone(), connection.clone());
             async move {
                 let asked = asked?;
-                let (signing, whose) = (services.signing.clone(), Arc::clone(&connection));
+                let signing = services.signing.clone();
                 let work = async move {
                     // A refusal is an answer in the stream, not the end of it.
                     let result = match decode(asked) {
@@ -62,7 +62,7 @@ impl signing_server::Signing for Services {
                         Err(error) => BatchResult::Refusal(status::refusal(&error)),
                     })
                 };
-                let result = services.finish_signing(&whose, work).await?;
+                let result = services.finish_signing(work).await?;
                 Ok(v1::SignBatchResponse { result: Some(result) })
             }
         });

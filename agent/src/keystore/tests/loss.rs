@@ -88,7 +88,7 @@ fn a_token_that_hangs_holds_up_only_who_waits_for_it_and_that_is_told() {
         lab.make_token("hangs");
         let server = Server::start(&lab).await;
         let keystores = Keystores::start(&[token_of(CLIENT, "hangs")]).unwrap();
-        let (connection, other) = (connection(), connection());
+        let connection = connection();
         eventually("the token is seen", async || info(&keystores).await.present).await;
         let key = key_on(&keystores, "hangs", &connection).await;
         let (public, place) = (key.public.clone().unwrap(), key.places[0].0.clone());
@@ -104,13 +104,16 @@ fn a_token_that_hangs_holds_up_only_who_waits_for_it_and_that_is_told() {
             sign().await.unwrap();
             kill_process_group(Pid::from_child(&server.0), Signal::STOP).unwrap();
             let mut waiting = JoinSet::new();
-            waiting.spawn(sign());
+            let task = waiting.spawn(sign()).id();
+            let mut idle = JoinSet::new();
+            let other = idle.spawn(std::future::pending::<()>()).id();
             tokio::time::sleep(patience * 2).await;
-            let told = keystores.overdue(&connection, patience);
-            assert!(keystores.overdue(&other, patience).is_ok(), "another connection waits for nothing");
+            let told = keystores.overdue(task, patience);
+            assert!(keystores.overdue(other, patience).is_ok(), "another request waits for nothing");
+            idle.abort_all();
             kill_process_group(Pid::from_child(&server.0), Signal::CONT).unwrap();
             waiting.join_next().await.unwrap().unwrap().unwrap();
-            assert!(keystores.overdue(&connection, patience).is_ok(), "it has been answered");
+            assert!(keystores.overdue(task, patience).is_ok(), "it has been answered");
             if let Err(error) = told {
                 assert!(error.to_string().contains("hangs failed: no answer within"), "{error}");
                 assert!(!error.nothing_signed());
