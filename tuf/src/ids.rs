@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use aws_lc_rs::digest;
+use aws_lc_rs::digest::{Context, SHA256};
 
 /// A text that is not 64 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,17 +80,15 @@ impl Digest {
 
 /// The SHA-256 of `bytes`.
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
-    fixed(&digest::SHA256, bytes)
+    let mut hashing = Context::new(&SHA256);
+    hashing.update(bytes);
+    finished(hashing)
 }
 
-/// The SHA-512 of `bytes`.
-pub(crate) fn sha512(bytes: &[u8]) -> [u8; 64] {
-    fixed(&digest::SHA512, bytes)
-}
-
-fn fixed<const N: usize>(algorithm: &'static digest::Algorithm, bytes: &[u8]) -> [u8; N] {
+/// A digest whose algorithm has `N` bytes.
+pub(crate) fn finished<const N: usize>(hashing: Context) -> [u8; N] {
     let mut out = [0; N];
-    out.copy_from_slice(digest::digest(algorithm, bytes).as_ref());
+    out.copy_from_slice(hashing.finish().as_ref());
     out
 }
 

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use aws_lc_rs::digest::{Context, SHA256, SHA512};
+
 use crate::expires::Expires;
-use crate::ids::{KeyId, Version, sha256, sha512};
+use crate::ids::{KeyId, Version, finished};
 use crate::json::Value;
 use crate::key::PublicKey;
 use crate::names::{DelegationName, Role};
@@ -126,7 +128,33 @@ impl Hashes {
     /// Both digests of `bytes`.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        Self { sha256: Some(sha256(bytes)), sha512: Some(sha512(bytes)) }
+        let mut hashing = Hashing::default();
+        hashing.update(bytes);
+        hashing.finish()
+    }
+}
+
+/// Both digests of bytes that come one after the other.
+#[derive(Clone)]
+pub(crate) struct Hashing {
+    sha256: Context,
+    sha512: Context,
+}
+
+impl Default for Hashing {
+    fn default() -> Self {
+        Self { sha256: Context::new(&SHA256), sha512: Context::new(&SHA512) }
+    }
+}
+
+impl Hashing {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.sha256.update(bytes);
+        self.sha512.update(bytes);
+    }
+
+    pub(crate) fn finish(self) -> Hashes {
+        Hashes { sha256: Some(finished(self.sha256)), sha512: Some(finished(self.sha512)) }
     }
 }
 

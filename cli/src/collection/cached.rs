@@ -8,7 +8,7 @@ use signet_tuf::{FileMeta, ParseError, Role, verify};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{Document, RoleProblem};
-use crate::trustdir::{GunDir, HALF_WRITTEN, LOOK_AGAIN, TrustDirError};
+use crate::trustdir::{GunDir, HALF_WRITTEN, LOOK_AGAIN, Prepared, TrustDirError};
 
 /// What takes longer to read and hash than to start a thread.
 const LARGE_BYTES: u64 = 256 << 10;
@@ -86,6 +86,34 @@ impl Ahead {
     pub(super) async fn document(self, named: &FileMeta) -> Option<Document> {
         let (document, found) = self.0?.await.ok()??;
         verify::file_is(named, &found).is_ok().then_some(document)
+    }
+}
+
+/// What is posted, written beside the cache while the server looks at it.
+#[derive(Default)]
+pub(super) struct Aside(Vec<(Role, Prepared)>);
+
+impl Aside {
+    /// Writes everything below root. What cannot be written can be downloaded.
+    pub(super) async fn write(dir: &GunDir, files: &[(Role, Bytes)]) -> Self {
+        let (dir, files) = (dir.clone(), files.to_vec());
+        let written = spawn_blocking(move || {
+            let below_root = files.into_iter().filter(|(role, _)| *role != Role::Root);
+            below_root.map(|(role, wire)| dir.prepare(&role, &wire).map(|prepared| (role, prepared))).collect()
+        });
+        let written: Result<_, TrustDirError> = written.await.unwrap_or_else(|lost| resume_unwind(lost.into_panic()));
+        written.map(Self).unwrap_or_else(|error| {
+            tracing::debug!("what is published will not be cached: {error}");
+            Self::default()
+        })
+    }
+
+    /// Caches it as far as it is wanted.
+    ///
+    /// # Errors
+    /// [`TrustDirError::Unwritable`].
+    pub(super) fn keep(self, wanted: impl Fn(&Role) -> bool) -> Result<(), TrustDirError> {
+        self.0.into_iter().filter(|(role, _)| wanted(role)).try_for_each(|(_, prepared)| prepared.place())
     }
 }
 

@@ -1,9 +1,14 @@
 //! Asking the agent for a signature: what the request stands on, and which version is the next free one.
 
+use std::panic::resume_unwind;
+
 use bytes::Bytes;
 use signet_proto::{Reason, v1};
-use signet_tuf::{Digest, Envelope, Gun, KeyId, Metadata, Method, Role, Signature, Version, verify};
+use signet_tuf::{
+    Digest, Envelope, FileMeta, Gun, KeyId, Metadata, Method, Role, Signature, Version, notary1::Started, verify,
+};
 use time::OffsetDateTime;
+use tokio::task::spawn_blocking;
 
 use super::{
     CollectionError, Document,
@@ -43,8 +48,8 @@ pub(super) struct Shown {
 /// What became of a wish for a signature.
 #[derive(Debug)]
 pub(super) enum Signing {
-    /// Signed and verified.
-    Done(Box<Document>),
+    /// Signed and verified, and what a snapshot says of it.
+    Done(Box<Document>, FileMeta),
     /// The version was signed for somebody else, who may be publishing it right now.
     Contested(Version),
 }
@@ -76,7 +81,7 @@ impl Signer<'_> {
         for _ in 0..MAX_TRIES {
             let metadata = content(version).ok_or_else(|| self.unsigned(role, "there is nothing to sign"))?;
             match self.sign_once(draft, role, metadata, shown).await {
-                Ok(document) => return Ok(Signing::Done(Box::new(document))),
+                Ok((document, file)) => return Ok(Signing::Done(Box::new(document), file)),
                 Err(CollectionError::Agent(refusal)) => {
                     let Some(next) = next_version(role, version, &refusal) else { return Err(refusal.into()) };
                     if self.is_foreign(&refusal)? && self.given_up.is_none_or(|given_up| given_up < version) {
@@ -97,8 +102,10 @@ impl Signer<'_> {
         role: &Role,
         metadata: Metadata,
         shown: &Shown,
-    ) -> Result<Document, CollectionError> {
+    ) -> Result<(Document, FileMeta), CollectionError> {
         let unsigned = Envelope::unsigned(metadata);
+        let signed = unsigned.signed().clone();
+        let started = spawn_blocking(move || Started::with(&signed));
         let digest = unsigned.digest();
         self.dir.remember_signing(digest, self.since)?;
         let mut request = v1::SignRequest {
@@ -127,7 +134,8 @@ impl Signer<'_> {
                 Some(_) | None => return Err(refusal.into()),
             }
         };
-        self.assemble(draft, role, unsigned, response)
+        let started = started.await.unwrap_or_else(|lost| resume_unwind(lost.into_panic()));
+        Ok(Document::of(self.assemble(draft, role, unsigned, response)?, started))
     }
 
     /// Unlocks the key that will sign. The agent would ask for it, but only after it has read metadata that can be large.
@@ -151,7 +159,7 @@ impl Signer<'_> {
         role: &Role,
         unsigned: Envelope,
         response: v1::SignResponse,
-    ) -> Result<Document, CollectionError> {
+    ) -> Result<Envelope, CollectionError> {
         let signatures = response.signatures.iter().map(signature).collect::<Result<Vec<_>, _>>();
         let signatures = signatures.map_err(|why| self.unsigned(role, &why))?;
         let envelope = unsigned.with_signatures(signatures);
@@ -164,7 +172,7 @@ impl Signer<'_> {
                 .collect();
             self.unsigned(role, &format!("{problem} ({})", missing.join("; ")))
         })?;
-        Ok(Document::of(envelope))
+        Ok(envelope)
     }
 
     /// Fetches the roots before those that are shown; false if there are none, or the server never had one of them.

@@ -1,7 +1,7 @@
 //! A new collection: its keys, its first root, and empty targets, made here and published later.
 
 use signet_proto::v1;
-use signet_tuf::{FileMeta, Gun, PublicKey, Role, Version};
+use signet_tuf::{Gun, PublicKey, Role, Version};
 use time::OffsetDateTime;
 
 pub use super::evidence::NewCollection;
@@ -242,13 +242,13 @@ async fn sign(
             Role::Targets | Role::Snapshot | Role::Timestamp | Role::Delegation(_) => draft.content(role, version, now),
         };
         let signing = signer.sign(&draft, role, Version::FIRST, &Shown::default(), content).await?;
-        let Signing::Done(document) = signing else {
+        let Signing::Done(document, file) = signing else {
             return Err(unusable(dir.gun(), role, "version 1 was signed before"));
         };
         if *role == Role::Root {
             signer.chain.push(document.wire().clone());
         }
-        draft.files.insert(role.clone(), FileMeta::of(document.wire()));
+        draft.files.insert(role.clone(), file);
         documents.push((role.clone(), *document));
     }
     Ok(documents)

@@ -19,7 +19,9 @@ pub mod update;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use signet_tuf::{Digest, Envelope, ParseError, Role, Root, Snapshot, Targets, Timestamp, Version};
+use signet_tuf::{
+    Digest, Envelope, FileMeta, ParseError, Role, Root, Snapshot, Targets, Timestamp, Version, notary1::Started,
+};
 
 pub use self::error::{CollectionError, RoleProblem};
 
@@ -41,10 +43,11 @@ impl Document {
         Ok(Self { wire, envelope })
     }
 
-    /// Metadata that was just signed.
+    /// Metadata that was just signed, and what a snapshot says of it.
     #[must_use]
-    pub fn of(envelope: Envelope) -> Self {
-        Self { wire: envelope.to_wire().into(), envelope }
+    fn of(envelope: Envelope, started: Started) -> (Self, FileMeta) {
+        let (wire, file) = started.finish(envelope.signatures());
+        (Self { wire: wire.into(), envelope }, file)
     }
 
     /// The exact bytes.

@@ -6,14 +6,17 @@ use bytes::Bytes;
 use signet_proto::v1;
 use signet_tuf::{Digest, FileMeta, Gun, Role, Version, verify};
 use time::OffsetDateTime;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    join,
+    time::{Instant, sleep},
+};
 use uuid::Uuid;
 
 use super::{
     CollectionError, Document, Trusted,
     apply::apply,
     build::{Draft, Keyring},
-    cached::cached_root,
+    cached::{Aside, cached_root},
     evidence::{NewCollection, Shown, Signer, Signing},
     init,
     link::Link,
@@ -89,7 +92,8 @@ enum End {
 }
 
 enum Posted {
-    Accepted,
+    /// And what was posted can be cached.
+    Accepted(Aside),
     Lost,
 }
 
@@ -151,15 +155,17 @@ impl Round<'_> {
             Signed::Contested(role, version) => return Ok(End::Contested(role, version)),
         };
         let outbox = Outbox { files, changes: contained(&staged), base: state.base() };
-        self.dir.fill_outbox(&outbox)?;
-        if !self.still_at(outbox.base).await? {
+        // the server is asked, and answers while the disk is busy
+        let (still, filled) = join!(self.still_at(outbox.base), async { self.dir.fill_outbox(&outbox) });
+        filled?;
+        if !still? {
             self.dir.clear_outbox()?;
             return Ok(End::Lost);
         }
         match self.post(&outbox).await? {
             Posted::Lost => Ok(End::Lost),
-            Posted::Accepted => {
-                self.finish(context, &state, &outbox, &staged).await?;
+            Posted::Accepted(aside) => {
+                self.finish(context, &state, &outbox, &staged, aside).await?;
                 Ok(End::Done)
             }
         }
@@ -210,12 +216,15 @@ impl Round<'_> {
             Err(error) => return Err(error.into()),
         };
         let gun = self.dir.gun();
-        match outbox.fate(self.served(&outbox).await?, state.base(), staged) {
-            Fate::Finish => tracing::warn!("an earlier publish of {gun} had reached the server; finishing it"),
+        let aside = match outbox.fate(self.served(&outbox).await?, state.base(), staged) {
+            Fate::Finish => {
+                tracing::warn!("an earlier publish of {gun} had reached the server; finishing it");
+                Aside::write(self.dir, &outbox.files).await
+            }
             Fate::Post => {
                 tracing::warn!("an earlier publish of {gun} was signed and not posted; posting it now");
                 match self.post(&outbox).await {
-                    Ok(Posted::Accepted) => {}
+                    Ok(Posted::Accepted(aside)) => aside,
                     Ok(Posted::Lost) => return Ok(Some(End::Lost)),
                     Err(CollectionError::Server(error @ ServerError::Rejected { .. })) => {
                         tracing::warn!("the server refused what an earlier publish had signed: {error}; signing anew");
@@ -235,8 +244,8 @@ impl Round<'_> {
                 self.dir.clear_outbox()?;
                 return Ok(None);
             }
-        }
-        self.finish(context, state, &outbox, staged).await?;
+        };
+        self.finish(context, state, &outbox, staged, aside).await?;
         Ok(Some(if self.dir.changes()?.is_empty() { End::Done } else { End::Again }))
     }
 
@@ -334,14 +343,14 @@ impl Round<'_> {
                 if is_judged_by_parents(&role, &draft, former) { above(&wires, &role) } else { Vec::new() };
             let shown = Shown { delegating, current: vouched_for(&draft, &role, former) };
             let content = |version| draft.content(&role, version, since);
-            let document = match signer.sign(&draft, &role, version, &shown, content).await? {
-                Signing::Done(document) => document,
+            let (document, file) = match signer.sign(&draft, &role, version, &shown, content).await? {
+                Signing::Done(document, file) => (document, file),
                 Signing::Contested(version) => return Ok(Signed::Contested(role, version)),
             };
             if role == Role::Root {
                 signer.chain.push(document.wire().clone());
             }
-            draft.files.insert(role.clone(), FileMeta::of(document.wire()));
+            draft.files.insert(role.clone(), file);
             wires.retain(|(known, _)| *known != role);
             wires.push((role.clone(), document.wire().clone()));
             files.push((role, document.wire().clone()));
@@ -366,10 +375,12 @@ impl Round<'_> {
     }
 
     async fn post(&self, outbox: &Outbox) -> Result<Posted, CollectionError> {
-        match self.server.publish(self.dir.gun(), &outbox.files).await {
+        let (posted, aside) =
+            join!(self.server.publish(self.dir.gun(), &outbox.files), Aside::write(self.dir, &outbox.files));
+        match posted {
             Ok(()) => {
                 must_be_served(self.server, self.dir.gun(), outbox).await?;
-                Ok(Posted::Accepted)
+                Ok(Posted::Accepted(aside))
             }
             Err(ServerError::Conflict { .. }) => {
                 self.dir.clear_outbox()?;
@@ -393,6 +404,7 @@ impl Round<'_> {
         state: &State,
         outbox: &Outbox,
         staged: &[Staged],
+        aside: Aside,
     ) -> Result<(), CollectionError> {
         let known = &state.trusted().root;
         let posted = outbox.files.iter().find(|(role, _)| *role == Role::Root);
@@ -406,7 +418,7 @@ impl Round<'_> {
         self.dir.clear_outbox()?;
         self.dir.forget_signings()?;
         let root = posted.as_ref().unwrap_or(known);
-        if let Err(error) = self.update(&context.pinning).keep_published(root, known, &outbox.files).await {
+        if let Err(error) = self.update(&context.pinning).keep_published(root, known, &outbox.files, aside).await {
             tracing::debug!("what was published is not cached: {error}");
         }
         Ok(())

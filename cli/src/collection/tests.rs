@@ -14,13 +14,14 @@ use aws_lc_rs::{
 };
 use signet_tuf::{
     Delegations, Envelope, Expires, FileMeta, Gun, Hashes, KeyId, Metadata, Method, PublicKey, Role, RoleKeys, Root,
-    Signature, Snapshot, Target, Targets, Timestamp, Version, certificate,
+    Signature, Snapshot, Target, Targets, Timestamp, Version, certificate, notary1::Started,
 };
 use time::{Duration, OffsetDateTime, macros::datetime};
 
 use super::{
     CollectionError, Document, RoleProblem, Trusted,
     build::Draft,
+    cached::Aside,
     init::{self, NewCollection, Wish},
     link::Link,
     publish::must_be_served,
@@ -84,7 +85,8 @@ fn signed(metadata: Metadata, by: &[(&Key, KeyId)]) -> Document {
         method: Method::Ecdsa,
         sig: sign(&key.pair, blank.signed()),
     };
-    Document::of(Envelope::unsigned(metadata).with_signatures(by.iter().map(signature).collect()))
+    let started = Started::with(blank.signed());
+    Document::of(Envelope::unsigned(metadata).with_signatures(by.iter().map(signature).collect()), started).0
 }
 
 /// A collection's owner and the server in one.
@@ -404,13 +406,13 @@ async fn what_was_published_is_cached_only_as_the_server_names_it() {
     let cached = |role: &Role| dir.cached(role).unwrap().unwrap();
 
     // somebody else has published a root since
-    update.keep_published(&house.root, &newer, &files).await.unwrap();
+    update.keep_published(&house.root, &newer, &files, Aside::write(&dir, &files).await).await.unwrap();
     assert_eq!(cached(&Role::Root), newer.wire());
     // the server has other targets
-    update.keep_published(&newer, &newer, &files).await.unwrap();
+    update.keep_published(&newer, &newer, &files, Aside::write(&dir, &files).await).await.unwrap();
     assert_eq!(cached(&Role::Targets), old.wire());
     house.publish(&new, &newer);
-    update.keep_published(&newer, &newer, &files).await.unwrap();
+    update.keep_published(&newer, &newer, &files, Aside::write(&dir, &files).await).await.unwrap();
     assert_eq!(cached(&Role::Targets), new.wire());
     assert_eq!(cached(&Role::Root), newer.wire());
 }

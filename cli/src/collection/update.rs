@@ -11,7 +11,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::{
     CollectionError, Document, RoleProblem, Trusted,
-    cached::{Ahead, cached_root, claimed_version, is_damaged, matching},
+    cached::{Ahead, Aside, cached_root, claimed_version, is_damaged, matching},
     link::Link,
     pinning, search,
 };
@@ -92,6 +92,7 @@ impl Update<'_> {
         root: &Document,
         before: &Document,
         files: &[(Role, Bytes)],
+        aside: Aside,
     ) -> Result<(), CollectionError> {
         let keys = root.root().ok_or_else(|| self.invalid(&Role::Root, wrong(&Role::Root)))?;
         let signers = top_level(keys, before.root(), &Role::Snapshot);
@@ -109,12 +110,9 @@ impl Update<'_> {
             return Ok(());
         }
         self.cache(&Role::Root, root)?;
-        for (role, wire) in files {
-            // our own snapshot names our own files
-            if *role != Role::Root && (ours.is_some() || is_named(role, wire)) {
-                self.dir.keep(role, wire)?;
-            }
-        }
+        // our own snapshot names our own files
+        let is_ours = |role: &Role| files.iter().any(|(posted, wire)| posted == role && is_named(role, wire));
+        aside.keep(|role| ours.is_some() || is_ours(role))?;
         Ok(())
     }
 

@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use signet_tuf::Role;
 
-use super::{GunDir, TrustDirError, disk, read_if_there, remove_if_there};
+use super::{
+    GunDir, TrustDirError,
+    disk::{self, Prepared},
+    read_if_there, remove_if_there,
+};
 
 impl GunDir {
     /// Where verified metadata is kept.
@@ -37,8 +41,16 @@ impl GunDir {
         let path = self.metadata_path(role);
         match role {
             Role::Root | Role::Timestamp => disk::write_whole(&self.base, &path, &[wire]),
-            Role::Snapshot | Role::Targets | Role::Delegation(_) => disk::replace(&self.base, &path, wire),
+            Role::Snapshot | Role::Targets | Role::Delegation(_) => self.prepare(role, wire)?.place(),
         }
+    }
+
+    /// Writes what may be kept later, without keeping it: for large metadata, while there is something to wait for.
+    ///
+    /// # Errors
+    /// [`TrustDirError::Unwritable`].
+    pub fn prepare(&self, role: &Role, wire: &[u8]) -> Result<Prepared, TrustDirError> {
+        Prepared::write(&self.base, &self.metadata_path(role), &[wire])
     }
 
     /// Drops the cached bytes of a role.

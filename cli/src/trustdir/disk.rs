@@ -4,7 +4,7 @@ use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use uuid::Uuid;
@@ -27,36 +27,47 @@ pub(super) fn open_private(path: &Path) -> Result<File, TrustDirError> {
 /// The temporary file is in `scratch` (same file system), never beside the target: Notary takes every file of a changelist
 /// for a change.
 pub(super) fn write_whole(scratch: &Path, path: &Path, pieces: &[impl AsRef<[u8]>]) -> Result<(), TrustDirError> {
-    put(scratch, path, |temporary| {
-        write_new(temporary, pieces)?.sync_all()?;
-        fs::rename(temporary, path)?;
-        path.parent().map_or(Ok(()), sync_dir)
-    })
+    let prepared = Prepared::write(scratch, path, pieces)?;
+    prepared.file.sync_all().map_err(|e| unwritable(path, e))?;
+    prepared.place()?;
+    path.parent().map_or(Ok(()), sync_dir).map_err(|e| unwritable(path, e))
 }
 
-/// As [`write_whole`], for what can be had again: a power cut may leave the file empty or as it was before.
-pub(super) fn replace(scratch: &Path, path: &Path, bytes: &[u8]) -> Result<(), TrustDirError> {
-    put(scratch, path, |temporary| {
-        write_new(temporary, &[bytes])?;
-        fs::rename(temporary, path)
-    })
+/// A file that is written and not yet in its place. Dropped, it is gone.
+#[derive(Debug)]
+#[must_use]
+pub struct Prepared {
+    file: File,
+    temporary: PathBuf,
+    path: PathBuf,
 }
 
-fn put(scratch: &Path, path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), TrustDirError> {
-    create_dirs(scratch)?;
-    create_dirs(path.parent().unwrap_or(scratch))?;
-    let temporary = scratch.join(format!(".signet-{}.tmp", Uuid::new_v4()));
-    write(&temporary).map_err(|error| {
-        // best effort: what is left over is a hidden file that nobody reads
-        drop(fs::remove_file(&temporary));
-        unwritable(path, error)
-    })
+impl Prepared {
+    /// As [`write_whole`], for what can be had again: once placed, a power cut may leave the file empty or as it was before.
+    pub(super) fn write(scratch: &Path, path: &Path, pieces: &[impl AsRef<[u8]>]) -> Result<Self, TrustDirError> {
+        create_dirs(scratch)?;
+        create_dirs(path.parent().unwrap_or(scratch))?;
+        let temporary = scratch.join(format!(".signet-{}.tmp", Uuid::new_v4()));
+        let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
+        let mut prepared = Self { file: opened.map_err(|e| unwritable(path, e))?, temporary, path: path.to_owned() };
+        let written = pieces.iter().try_for_each(|piece| prepared.file.write_all(piece.as_ref()));
+        written.map_err(|e| unwritable(path, e)).map(|()| prepared)
+    }
+
+    /// Puts it in the place of what is there.
+    ///
+    /// # Errors
+    /// [`TrustDirError::Unwritable`].
+    pub fn place(self) -> Result<(), TrustDirError> {
+        fs::rename(&self.temporary, &self.path).map_err(|e| unwritable(&self.path, e))
+    }
 }
 
-fn write_new(path: &Path, pieces: &[impl AsRef<[u8]>]) -> io::Result<File> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    pieces.iter().try_for_each(|piece| file.write_all(piece.as_ref()))?;
-    Ok(file)
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        // once placed, nothing is there; best effort: what is left over is a hidden file that nobody reads
+        drop(fs::remove_file(&self.temporary));
+    }
 }
 
 /// Waits until a directory's entries are on disk.

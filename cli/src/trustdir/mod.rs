@@ -10,6 +10,8 @@ mod disk;
 pub mod outbox;
 pub mod unfinished;
 
+pub use self::disk::Prepared;
+
 use std::{
     fs::{self, File},
     io,

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fs::OpenOptions, io::Write, path::PathBuf};
 use signet_tuf::Digest;
 use time::{Duration, OffsetDateTime};
 
-use super::{GunDir, TrustDirError, disk, read_if_there, remove_if_there, unwritable};
+use super::{GunDir, Prepared, TrustDirError, read_if_there, remove_if_there, unwritable};
 
 /// How long a retry counts as the same publish.
 const RETRY: Duration = Duration::hours(12);
@@ -68,7 +68,7 @@ impl GunDir {
         }
         signed.insert(digest);
         let digests: String = signed.iter().map(|digest| format!("{digest}\n")).collect();
-        disk::replace(&self.base, &path, format!("{since}\n{digests}").as_bytes())
+        Prepared::write(&self.base, &path, &[format!("{since}\n{digests}")])?.place()
     }
 
     /// The digests that were remembered and not forgotten.

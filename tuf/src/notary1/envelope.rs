@@ -1,11 +1,9 @@
 //! A metadata file as it is published: the content and its signatures.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use super::node::{Mode, Node, Trail};
-use super::{ParseError, decode, encode, plain};
+use super::{ParseError, decode, encode, plain, wire};
 use crate::ids::{Digest, KeyId};
 use crate::json;
 use crate::key::Method;
@@ -146,20 +144,8 @@ impl Envelope {
     /// The bytes to publish, as Go writes them.
     #[must_use]
     pub fn to_wire(&self) -> Vec<u8> {
-        let signatures: Vec<String> = self.signatures.iter().map(wire_signature).collect();
-        // room for the signatures; escapes are rare
-        let mut out = Vec::with_capacity(self.signed.len().saturating_add(4096));
-        out.extend_from_slice(br#"{"signed":"#);
-        json::escape_for_wire(&self.signed, &mut out);
-        out.extend_from_slice(br#","signatures":["#);
-        out.extend_from_slice(signatures.join(",").as_bytes());
-        out.extend_from_slice(b"]}");
+        let mut out = wire::start(&self.signed);
+        wire::end(&self.signatures, &mut out);
         out
     }
-}
-
-/// Members in the order of Notary's type, which is not sorted; none of the three can hold a character to escape.
-fn wire_signature(signature: &Signature) -> String {
-    let sig = STANDARD.encode(&signature.sig);
-    format!(r#"{{"keyid":"{}","method":"{}","sig":"{sig}"}}"#, signature.key_id, signature.method)
 }

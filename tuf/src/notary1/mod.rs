@@ -9,9 +9,11 @@ mod encode;
 mod envelope;
 mod node;
 mod plain;
+mod wire;
 
 pub use encode::encode;
 pub use envelope::{Envelope, Signature};
+pub use wire::Started;
 
 use crate::expires::ExpiresError;
 use crate::ids::{IdError, KeyId};

@@ -5,8 +5,9 @@ use proptest::option;
 use proptest::prelude::*;
 use signet_tuf::json::{MAX_INTEGER, Value};
 use signet_tuf::{
-    DelegatedRole, Delegations, Envelope, Expires, Hashes, KeyId, Metadata, Method, Role, Signature, Target, Targets,
-    Version, notary1,
+    DelegatedRole, Delegations, Envelope, Expires, FileMeta, Hashes, KeyId, Metadata, Method, Role, Signature, Target,
+    Targets, Version,
+    notary1::{self, Started},
 };
 use time::{OffsetDateTime, UtcOffset};
 
@@ -28,6 +29,8 @@ proptest! {
         prop_assert!(!wire.iter().any(|byte| b"<>&".contains(byte)));
         let again = Envelope::parse(&Role::Targets, &wire).unwrap();
         prop_assert_eq!(again.to_wire(), wire.as_slice());
+        let started = Started::with(envelope.signed()).finish(envelope.signatures());
+        prop_assert_eq!(started, (wire.clone(), FileMeta::of(&wire)));
         // a blank in front is the general reader's business
         prop_assert_eq!(&Envelope::parse(&Role::Targets, &[b" ", wire.as_slice()].concat()).unwrap(), &again);
         prop_assert_eq!(again, envelope);
