@@ -23,6 +23,7 @@ use super::{
     update::{Purpose, Update},
 };
 use crate::{
+    agent::AgentError,
     config::TrustPinning,
     context::Context,
     server::{Edition, MAX_METADATA_BYTES, MAX_TIMESTAMP_BYTES, Server, ServerError},
@@ -91,6 +92,9 @@ enum End {
     Contested(Role, Version),
 }
 
+/// The agent's keys. An outbox is dealt with without them.
+type Listed = Result<Vec<v1::Key>, AgentError>;
+
 enum Posted {
     /// And what was posted can be cached.
     Accepted(Aside),
@@ -133,11 +137,11 @@ impl State {
 impl Round<'_> {
     async fn run(&self, context: &mut Context) -> Result<End, CollectionError> {
         let staged = self.dir.changes()?;
-        let state = self.state(context).await?;
+        let (state, keys) = self.state(context).await?;
         if let Some(end) = self.settle_outbox(context, &state, &staged).await? {
             return Ok(end);
         }
-        let (present, absent): (Vec<_>, Vec<_>) = context.agent.keys().await?.into_iter().partition(init::is_present);
+        let (present, absent): (Vec<_>, Vec<_>) = keys?.into_iter().partition(init::is_present);
         // an ID that is none is no listed key's
         let ids = |keys: Vec<v1::Key>| keys.into_iter().filter_map(|key| key.key_id.parse().ok());
         let keyring = Keyring::new(ids(present), ids(absent));
@@ -177,9 +181,13 @@ impl Round<'_> {
         Update { link: self.link, dir: self.dir, pinning, now: self.now, purpose: Purpose::Publish }
     }
 
-    async fn state(&self, context: &mut Context) -> Result<State, CollectionError> {
-        match self.update(&context.pinning).run().await {
-            Ok(trusted) => return Ok(State::Published(trusted)),
+    /// What the changes are put on, and the agent's keys.
+    async fn state(&self, context: &mut Context) -> Result<(State, Listed), CollectionError> {
+        let update = self.update(&context.pinning);
+        // server and agent, which may have to be started, work at the same time
+        let (updated, mut keys) = join!(update.run(), context.agent.keys());
+        match updated {
+            Ok(trusted) => return Ok((State::Published(trusted), keys)),
             Err(CollectionError::Server(ServerError::NotFound { .. })) => {}
             Err(error) => return Err(error),
         }
@@ -194,8 +202,9 @@ impl Round<'_> {
             }
             let wish = init::Wish { snapshot: init::SnapshotKey::Ours, new_collection: NewCollection::Ask };
             init::initialise(context, self.dir, self.server, root_key, wish, self.now).await?;
+            keys = context.agent.keys().await;
         }
-        init::local(self.dir).map(State::Local)
+        Ok((State::Local(init::local(self.dir)?), keys))
     }
 
     /// Deals with what an earlier publish left: finishes it, posts it, or drops it. None: there is nothing left of it.
