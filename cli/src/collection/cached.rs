@@ -71,10 +71,12 @@ fn read_and_hash<H: Send>(
 }
 
 /// The cached targets, read while the server is asked what is new, if they are large.
-pub(super) struct Ahead(Option<JoinHandle<Option<(Document, Digest)>>>);
+pub struct Ahead(Option<JoinHandle<Option<(Document, Digest)>>>);
 
 impl Ahead {
-    pub(super) fn start(dir: &GunDir) -> Self {
+    /// Begins to read.
+    #[must_use]
+    pub fn start(dir: &GunDir) -> Self {
         let path = dir.metadata_path(&Role::Targets);
         let large = fs::metadata(path).is_ok_and(|file| file.len() >= LARGE_BYTES);
         let dir = dir.clone();

@@ -23,7 +23,10 @@ use signet_tuf::{
     Digest, Envelope, FileMeta, ParseError, Role, Root, Snapshot, Targets, Timestamp, Version, notary1::Started,
 };
 
-pub use self::error::{CollectionError, RoleProblem};
+pub use self::{
+    cached::Ahead,
+    error::{CollectionError, RoleProblem},
+};
 
 /// Metadata as it is on the wire, and what it says.
 #[derive(Debug, Clone)]

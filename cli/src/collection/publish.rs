@@ -16,7 +16,7 @@ use super::{
     CollectionError, Document, Trusted,
     apply::apply,
     build::{Draft, Keyring},
-    cached::{Aside, cached_root},
+    cached::{Ahead, Aside, cached_root},
     evidence::{NewCollection, Shown, Signer, Signing},
     init,
     link::Link,
@@ -51,12 +51,13 @@ const STEPS_ASIDE: u32 = 40;
 pub async fn publish(context: &mut Context, gun: &Gun, now: OffsetDateTime) -> Result<(), CollectionError> {
     let dir = GunDir::new(&context.trust_dir, gun);
     let _lock = dir.lock().await?;
+    let mut ahead = Some(Ahead::start(&dir));
     let link = Link::open(&context.server).await?;
     let (mut lost, mut aside) = (0_u32, 0_u32);
     let mut given_up = None;
     loop {
         let round = Round { dir: &dir, link: &link, server: link.online()?, now, given_up };
-        match round.run(context).await? {
+        match round.run(context, ahead.take()).await? {
             End::Done => return Ok(()),
             End::Again => {}
             End::Lost => {
@@ -135,9 +136,9 @@ impl State {
 }
 
 impl Round<'_> {
-    async fn run(&self, context: &mut Context) -> Result<End, CollectionError> {
+    async fn run(&self, context: &mut Context, ahead: Option<Ahead>) -> Result<End, CollectionError> {
         let staged = self.dir.changes()?;
-        let (state, keys) = self.state(context).await?;
+        let (state, keys) = self.state(context, ahead).await?;
         if let Some(end) = self.settle_outbox(context, &state, &staged).await? {
             return Ok(end);
         }
@@ -182,10 +183,10 @@ impl Round<'_> {
     }
 
     /// What the changes are put on, and the agent's keys.
-    async fn state(&self, context: &mut Context) -> Result<(State, Listed), CollectionError> {
+    async fn state(&self, context: &mut Context, ahead: Option<Ahead>) -> Result<(State, Listed), CollectionError> {
         let update = self.update(&context.pinning);
         // server and agent, which may have to be started, work at the same time
-        let (updated, mut keys) = join!(update.run(), context.agent.keys());
+        let (updated, mut keys) = join!(update.run(ahead), context.agent.keys());
         match updated {
             Ok(trusted) => return Ok((State::Published(trusted), keys)),
             Err(CollectionError::Server(ServerError::NotFound { .. })) => {}

@@ -165,7 +165,7 @@ impl House {
     async fn update_at(&self, purpose: Purpose, now: OffsetDateTime) -> Result<Trusted, CollectionError> {
         let link = Link::Online(self.server.clone());
         let (dir, pinning) = (self.dir(), TrustPinning::default());
-        Update { link: &link, dir: &dir, pinning: &pinning, now, purpose }.run().await
+        Update { link: &link, dir: &dir, pinning: &pinning, now, purpose }.run(None).await
     }
 
     async fn read(&self) -> Result<Trusted, CollectionError> {
@@ -347,12 +347,12 @@ async fn without_a_server_a_valid_cache_will_do_for_reading() {
     let (dir, pinning) = (house.dir(), TrustPinning::default());
     let link = Link::Offline { server: "h:1".into(), cause: Unreachable::Refused };
     let update = |purpose, now| Update { link: &link, dir: &dir, pinning: &pinning, now, purpose };
-    let nothing = update(Purpose::Read, NOW).run().await;
+    let nothing = update(Purpose::Read, NOW).run(None).await;
     assert!(matches!(nothing, Err(CollectionError::Server(ServerError::Unreachable { .. }))), "{nothing:?}");
     house.read().await.unwrap();
-    assert!(update(Purpose::Read, NOW).run().await.is_ok());
-    assert!(update(Purpose::Publish, NOW).run().await.is_err());
-    let (role, problem) = problem(update(Purpose::Read, NOW + Duration::days(15)).run().await);
+    assert!(update(Purpose::Read, NOW).run(None).await.is_ok());
+    assert!(update(Purpose::Publish, NOW).run(None).await.is_err());
+    let (role, problem) = problem(update(Purpose::Read, NOW + Duration::days(15)).run(None).await);
     assert!(role == "timestamp" && matches!(problem, RoleProblem::Expired { .. }), "{role} {problem}");
 }
 

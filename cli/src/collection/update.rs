@@ -60,17 +60,17 @@ struct Signers<'a> {
 }
 
 impl Update<'_> {
-    /// Brings the collection up to date.
+    /// Brings the collection up to date; what is cached was perhaps begun to be read before.
     ///
     /// # Errors
     /// [`CollectionError::Server`] with `NotFound` if the server does not have it; [`CollectionError::Invalid`],
     /// [`CollectionError::Untrusted`] and [`CollectionError::Pinned`] if what it has cannot be trusted.
-    pub async fn run(&self) -> Result<Trusted, CollectionError> {
+    pub async fn run(&self, mut ahead: Option<Ahead>) -> Result<Trusted, CollectionError> {
         let former = cached_root(self.dir)?;
         let mut edition = Edition::Current;
         let mut attempt = 1;
         loop {
-            let ahead = Ahead::start(self.dir);
+            let ahead = ahead.take().unwrap_or_else(|| Ahead::start(self.dir));
             let (root, before) = self.root(former.as_ref(), edition).await?;
             match self.below(root, former.as_ref(), ahead).await? {
                 Below::Complete(trusted) => return Ok(Trusted { roots_before: before, ..*trusted }),

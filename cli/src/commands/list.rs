@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use super::names::{gun, subtree_roles};
 use crate::{
     collection::{
-        Trusted,
+        Ahead, Trusted,
         link::Link,
         search,
         update::{Purpose, Update},
@@ -76,8 +76,9 @@ pub(super) fn as_json(found: &search::Found) -> Value {
 /// The collection as it is now, verified. Without a server, a valid cache will do.
 pub(super) async fn load(context: &Context, gun: &Gun) -> Result<Trusted, CliError> {
     let dir = GunDir::new(&context.trust_dir, gun);
+    let ahead = Ahead::start(&dir);
     let link = Link::open(&context.server).await?;
     let now = OffsetDateTime::now_utc();
     let update = Update { link: &link, dir: &dir, pinning: &context.pinning, now, purpose: Purpose::Read };
-    Ok(update.run().await?)
+    Ok(update.run(Some(ahead)).await?)
 }
