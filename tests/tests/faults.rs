@@ -325,6 +325,31 @@ fn fifty_megabytes_of_targets_are_published_and_listed() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn large_targets_are_shown_only_to_an_agent_that_does_not_know_them() -> Result<()> {
+    let (stage, mut agent) = published()?;
+    let file = stage.home.write("file", "content")?;
+    let custom = stage.home.write("custom", format!("{{\"padding\":\"{}\"}}", "x".repeat(1 << 20)))?;
+    stage.signet(["add", GUN, "large", "-p", "--custom"])?.args([&custom, &file]).ok()?;
+    agent.stop()?;
+    // enough for what is signed, too little for what is published beside it
+    let config = stage.home.agent_toml("[agent]\nmax-request-bytes = 1572864\n")?;
+    let mut agent = stage.home.start_agent()?;
+    stage.signet(["add", GUN, "known", "-p"])?.args([&file]).ok()?;
+    agent.stop()?;
+    fs::remove_dir_all(stage.home.state())?;
+    let mut agent = stage.home.start_agent()?;
+    stage.signet(["add", GUN, "new", "-p"])?.args([&file]).refused()?.says(&["1572864"])?;
+    agent.stop()?;
+    fs::remove_file(config)?;
+    let _agent = stage.home.start_agent()?;
+    stage.signet(["publish", GUN])?.ok()?;
+    let told: Vec<_> = stage.audit()?.into_iter().filter(|event| event.role == "targets").collect();
+    let told: Vec<_> = told.iter().map(|event| (event.kind.as_str(), event.version)).collect();
+    assert!(told.starts_with(&[("refused", 0), ("adopted", 4), ("granted", 5)]), "{told:?}");
+    stage.signet(["list", GUN])?.ok()?.says(&["large", "known", "new"]).map(drop)
+}
+
 /// Stages copies of the one change that is staged, under the names `large-01` and so on.
 fn many_like_it(stage: &Stage, count: usize) -> Result<()> {
     let changelist = stage.home.trust().join("tuf").join(GUN).join("changelist");

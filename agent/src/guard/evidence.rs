@@ -22,6 +22,8 @@ pub struct EvidenceBytes {
     pub delegating: Vec<Bytes>,
     /// The newest published version of the role.
     pub current: Bytes,
+    /// Its number alone, if the ledger may know it; else 0.
+    pub current_version: u64,
 }
 
 /// Evidence that holds together.
@@ -35,6 +37,8 @@ pub struct Shown {
     pub parents: Vec<Targets>,
     /// The newest published version of the role.
     pub current: Option<(Mark, Metadata)>,
+    /// The number that is said to be its, and proves nothing: the ledger must know one that is as high. 0 for none.
+    pub current_version: u64,
 }
 
 impl Shown {
@@ -93,6 +97,7 @@ pub fn verify(gun: &Gun, role: &Role, bytes: &EvidenceBytes) -> Result<Shown, Ev
     }
     let mut shown = verify_roots(gun, bytes)?;
     shown.parents = parents(role, &bytes.delegating, &shown)?;
+    shown.current_version = bytes.current_version;
     if !bytes.current.is_empty() {
         let envelope = read(role, &bytes.current)?;
         signed_for(role, &envelope, &shown)?;

@@ -81,6 +81,14 @@ pub enum Refusal {
     /// The ledger cannot tell which collection this is.
     #[error("the ledger does not know this collection: show its root metadata from version 1")]
     UnknownRoot,
+    /// A published version was named that the ledger does not know.
+    #[error("the ledger does not know version {version} of {role}: show it")]
+    UnknownCurrent {
+        /// The role.
+        role: Role,
+        /// The version named.
+        version: u64,
+    },
     /// The root shown is older than the newest one known to be published.
     #[error("root version {shown} was shown, but version {published} is published: refresh")]
     StaleRoot {

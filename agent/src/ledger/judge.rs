@@ -154,6 +154,10 @@ impl Judge<'_> {
             Some(id) => (self.batch.floor(id, &intent.role)?, self.batch.collection_facts(id)?.1),
             None => (None, 0),
         };
+        if shown.current_version > floor.map_or(0, |mark| mark.version.get()) {
+            let (role, version) = (intent.role.clone(), shown.current_version);
+            return Ok(Err(Refusal::UnknownCurrent { role, version }));
+        }
         Ok(Ok(Standing { known, root1, published_root, line: Line { floor, shown: newest } }))
     }
 

@@ -260,6 +260,23 @@ async fn a_lost_race_goes_on_above_the_winner() {
 }
 
 #[tokio::test]
+async fn a_published_version_is_named_only_to_a_ledger_that_knows_one_as_high() {
+    let bench = Bench::new();
+    let named = |version| Shown { current_version: version, ..first_root() };
+    let unknown = |version| Refusal::UnknownCurrent { role: Role::Targets, version };
+    assert_eq!(refusal(bench.decide(&targets(5, 0), named(4)).await), unknown(4));
+    assert_eq!(bench.sign(&targets(5, 0), serving(4, 9)).await, "next");
+    assert_eq!(bench.sign(&targets(6, 0), named(5)).await, "next");
+    // signed here and not published
+    assert_eq!(bench.sign(&targets(7, 0), named(5)).await, "next");
+    assert_eq!(refusal(bench.decide(&targets(9, 0), named(8)).await), unknown(8));
+    assert!(matches!(
+        refusal(bench.decide(&targets(6, 1), named(5)).await),
+        Refusal::Version(VersionFault::Rollback { .. })
+    ));
+}
+
+#[tokio::test]
 async fn an_unknown_collection_must_be_shown_from_its_first_root() {
     let bench = Bench::new();
     let later = root_chain(&[mark(5, "root 5")]);

@@ -122,8 +122,8 @@ fn decode(request: v1::SignRequest) -> Result<sign::Request, SignError> {
 }
 
 fn evidence(shown: Option<v1::Evidence>) -> EvidenceBytes {
-    let v1::Evidence { root_chain, delegating, current } = shown.unwrap_or_default();
-    EvidenceBytes { root_chain, delegating, current }
+    let v1::Evidence { root_chain, delegating, current, current_version } = shown.unwrap_or_default();
+    EvidenceBytes { root_chain, delegating, current, current_version }
 }
 
 fn root_evidence(gun: &str, shown: Option<v1::Evidence>) -> Result<(Gun, Shown), SignError> {

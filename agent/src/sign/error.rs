@@ -129,7 +129,7 @@ fn reason_of_refusal(refusal: &Refusal) -> Reason {
         Refusal::Version(VersionFault::Jump { .. }) => Reason::VersionJump,
         Refusal::Content(_) => Reason::MalformedMetadata,
         Refusal::KeyNotListed { .. } => Reason::KeyNotListed,
-        Refusal::UnknownRoot => Reason::EvidenceMissing,
+        Refusal::UnknownRoot | Refusal::UnknownCurrent { .. } => Reason::EvidenceMissing,
         Refusal::StaleRoot { .. } => Reason::EvidenceRejected,
         Refusal::Unacknowledged(_) => Reason::NeedsAcknowledgement,
     }
@@ -137,6 +137,7 @@ fn reason_of_refusal(refusal: &Refusal) -> Reason {
 
 fn metadata_of_refusal(refusal: &Refusal) -> Vec<(&'static str, String)> {
     match refusal {
+        Refusal::UnknownCurrent { .. } => vec![("missing", "current".to_owned())],
         Refusal::Version(VersionFault::Rollback { last, .. }) => vec![("last", last.to_string())],
         Refusal::Version(VersionFault::Conflict { asked, digest, next, .. }) => {
             vec![("last", asked.to_string()), ("next", next.to_string()), ("digest", digest.to_string())]

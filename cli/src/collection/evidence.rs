@@ -36,13 +36,32 @@ pub enum NewCollection {
     Accept,
 }
 
+/// What is larger is only named where the agent may know it.
+const LARGE_BYTES: usize = 256 << 10;
+
 /// What a request shows, beside its own bytes.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Shown {
+pub(super) struct Shown<'a> {
     /// Wire bytes of targets, then of each delegation down to the parent.
     pub(super) delegating: Vec<Bytes>,
-    /// Wire bytes of the role's newest published version.
-    pub(super) current: Bytes,
+    /// The role's newest published version.
+    pub(super) current: Option<&'a Document>,
+}
+
+/// How the newest published version is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Current {
+    /// By its version: an agent that signed it needs no more.
+    Named,
+    Whole,
+}
+
+impl Shown<'_> {
+    /// The agent compares snapshots; of large targets it only wants to know how new they are.
+    fn first(&self, role: &Role) -> Current {
+        let large = self.current.is_some_and(|document| document.wire().len() >= LARGE_BYTES);
+        if large && role.holds_targets() { Current::Named } else { Current::Whole }
+    }
 }
 
 /// What became of a wish for a signature.
@@ -75,7 +94,7 @@ impl Signer<'_> {
         draft: &Draft,
         role: &Role,
         mut version: Version,
-        shown: &Shown,
+        shown: &Shown<'_>,
         content: impl Fn(Version) -> Option<Metadata>,
     ) -> Result<Signing, CollectionError> {
         for _ in 0..MAX_TRIES {
@@ -101,20 +120,21 @@ impl Signer<'_> {
         draft: &Draft,
         role: &Role,
         metadata: Metadata,
-        shown: &Shown,
+        shown: &Shown<'_>,
     ) -> Result<(Document, FileMeta), CollectionError> {
         let unsigned = Envelope::unsigned(metadata);
         let signed = unsigned.signed().clone();
         let started = spawn_blocking(move || Started::with(&signed));
         let digest = unsigned.digest();
         self.dir.remember_signing(digest, self.since)?;
+        let mut current = shown.first(role);
         let mut request = v1::SignRequest {
             pouf: v1::Pouf::Notary1.into(),
             gun: self.dir.gun().to_string(),
             role: role.to_string(),
             keys: Vec::new(),
             signed: unsigned.signed().clone(),
-            evidence: Some(self.evidence(shown)),
+            evidence: Some(self.evidence(shown, current)),
             acknowledged: Vec::new(),
             trust_dir: String::new(),
         };
@@ -125,8 +145,15 @@ impl Signer<'_> {
                 Err(refusal) => refusal,
             };
             match refusal.reason() {
+                Some(Reason::EvidenceMissing) if refusal.detail("missing") == Some("current") => {
+                    if current == Current::Whole {
+                        return Err(refusal.into());
+                    }
+                    current = Current::Whole;
+                    request.evidence = Some(self.evidence(shown, current));
+                }
                 Some(Reason::EvidenceMissing) if self.complete_chain().await? => {
-                    request.evidence = Some(self.evidence(shown));
+                    request.evidence = Some(self.evidence(shown, current));
                 }
                 Some(Reason::NeedsAcknowledgement) if request.acknowledged.is_empty() => {
                     request.acknowledged = self.acknowledge(&refusal, digest)?;
@@ -145,11 +172,14 @@ impl Signer<'_> {
         self.context.agent.unlock_one_of(&ids).await.map_err(Into::into)
     }
 
-    fn evidence(&self, shown: &Shown) -> v1::Evidence {
+    fn evidence(&self, shown: &Shown<'_>, current: Current) -> v1::Evidence {
+        let whole = shown.current.filter(|_| current == Current::Whole);
+        let named = shown.current.filter(|_| current == Current::Named);
         v1::Evidence {
             root_chain: self.chain.clone(),
             delegating: shown.delegating.clone(),
-            current: shown.current.clone(),
+            current: whole.map(|document| document.wire().clone()).unwrap_or_default(),
+            current_version: named.map_or(0, |document| document.version().get()),
         }
     }
 
@@ -230,7 +260,7 @@ impl Signer<'_> {
     pub(super) async fn published(&mut self) {
         let gun: Gun = self.dir.gun().clone();
         let told = loop {
-            let evidence = self.evidence(&Shown::default());
+            let evidence = self.evidence(&Shown::default(), Current::Whole);
             match self.context.agent.published(&gun, evidence).await {
                 Err(refusal) if refusal.reason() == Some(Reason::EvidenceMissing) => {
                     match self.complete_chain().await {

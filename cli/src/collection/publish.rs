@@ -500,13 +500,13 @@ fn document<'a>(trusted: &'a Trusted, role: &Role) -> Option<&'a Document> {
 }
 
 /// The published version of a role, if its keys of now vouch for it: a delegation may have got others meanwhile.
-fn vouched_for(draft: &Draft, role: &Role, former: Option<&Document>) -> Bytes {
+fn vouched_for<'a>(draft: &Draft, role: &Role, former: Option<&'a Document>) -> Option<&'a Document> {
     let counts = |document: &&Document| match (role, draft.signers(role)) {
         (Role::Delegation(_), Some((keys, listed))) => verify::signed_by(keys, &listed, document.envelope()).is_ok(),
         (Role::Delegation(_), None) => false,
         (Role::Root | Role::Targets | Role::Snapshot | Role::Timestamp, _) => true,
     };
-    former.filter(counts).map(|document| document.wire().clone()).unwrap_or_default()
+    former.filter(counts)
 }
 
 /// Whether the agent wants to see who lists what: for a delegation, and for a snapshot that leaves one out.
