@@ -8,7 +8,7 @@ use signet_tuf::{
     Digest, Envelope, FileMeta, Gun, KeyId, Metadata, Method, Role, Signature, Version, notary1::Started, verify,
 };
 use time::OffsetDateTime;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{
     CollectionError, Document,
@@ -122,7 +122,9 @@ impl Signer<'_> {
         metadata: Metadata,
         shown: &Shown<'_>,
     ) -> Result<(Document, FileMeta), CollectionError> {
-        let unsigned = Envelope::unsigned(metadata);
+        let encoded = spawn_blocking(|| Envelope::unsigned(metadata));
+        self.unlock_first(draft, role).await?;
+        let unsigned = joined(encoded).await;
         let signed = unsigned.signed().clone();
         let started = spawn_blocking(move || Started::with(&signed));
         let digest = unsigned.digest();
@@ -138,17 +140,15 @@ impl Signer<'_> {
             acknowledged: Vec::new(),
             trust_dir: String::new(),
         };
-        self.unlock_first(draft, role).await?;
         let response = loop {
             let refusal = match self.context.agent.sign(request.clone()).await {
                 Ok(response) => break response,
                 Err(refusal) => refusal,
             };
             match refusal.reason() {
-                Some(Reason::EvidenceMissing) if refusal.detail("missing") == Some("current") => {
-                    if current == Current::Whole {
-                        return Err(refusal.into());
-                    }
+                Some(Reason::EvidenceMissing)
+                    if current == Current::Named && refusal.detail("missing") == Some("current") =>
+                {
                     current = Current::Whole;
                     request.evidence = Some(self.evidence(shown, current));
                 }
@@ -161,8 +161,8 @@ impl Signer<'_> {
                 Some(_) | None => return Err(refusal.into()),
             }
         };
-        let started = started.await.unwrap_or_else(|lost| resume_unwind(lost.into_panic()));
-        Ok(Document::of(self.assemble(draft, role, unsigned, response)?, started))
+        let envelope = self.assemble(draft, role, unsigned, response)?;
+        Ok(Document::of(envelope, joined(started).await))
     }
 
     /// Unlocks the key that will sign. The agent would ask for it, but only after it has read metadata that can be large.
@@ -279,6 +279,11 @@ impl Signer<'_> {
     fn unsigned(&self, role: &Role, why: &str) -> CollectionError {
         CollectionError::Unsigned { gun: self.dir.gun().to_string(), role: role.to_string(), why: why.to_owned() }
     }
+}
+
+/// What a thread has worked out.
+async fn joined<T>(work: JoinHandle<T>) -> T {
+    work.await.unwrap_or_else(|lost| resume_unwind(lost.into_panic()))
 }
 
 /// The version to try after a refusal; none if another version would not help. Root has no gaps.
