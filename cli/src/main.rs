@@ -100,7 +100,7 @@ fn run(face: Face, cli: Option<Cli>) -> Result<(), CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(|error| CliError::failed(format!("cannot start: {error}")))?;
     let done = runtime.block_on(commands::run(&mut context, command));
-    // What is still open is only connections.
+    // What is still there is only connections, and threads whose work nobody wants any more.
     runtime.shutdown_background();
     done
 }

@@ -51,7 +51,8 @@ reasons! {
     VersionJump = "VERSION_JUMP",
     /// This version was signed with other content. Metadata `last`, `next`, `digest`.
     VersionConflict = "VERSION_CONFLICT",
-    /// The ledger does not know this root: show the chain from version 1, or from one it knows.
+    /// The ledger does not know this root: show the chain from version 1, or from one it knows. With metadata `missing`
+    /// = "current", it knows no version as high as the one that was named: show that.
     EvidenceMissing = "EVIDENCE_MISSING",
     /// The evidence does not verify, or does not allow what is asked.
     EvidenceRejected = "EVIDENCE_REJECTED",

@@ -135,7 +135,6 @@ impl Hashes {
 }
 
 /// Both digests of bytes that come one after the other.
-#[derive(Clone)]
 pub(crate) struct Hashing {
     sha256: Context,
     sha512: Context,

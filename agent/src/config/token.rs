@@ -22,8 +22,7 @@ pub struct TokenConfig {
     pub select: TokenSelector,
     /// A file with the user PIN: mode 0600, owned by the agent's user.
     pub pin_file: Option<PathBuf>,
-    /// Signatures at the same time, 1 to 64: as many sessions in the callers' threads, and as many in threads of the
-    /// token's own for what may take long.
+    /// Threads that sign, 1 to 64, each with a session; as many sessions again serve in the callers' threads.
     pub sessions: usize,
     /// The roles whose new keys belong on this token.
     pub roles: Vec<String>,

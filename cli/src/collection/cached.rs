@@ -4,7 +4,7 @@ use std::{fs, panic::resume_unwind, thread, time::Instant};
 
 use bytes::Bytes;
 use serde::Deserialize;
-use signet_tuf::{Digest, FileMeta, ParseError, Role, verify};
+use signet_tuf::{FileMeta, ParseError, Role, verify};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{Document, RoleProblem};
@@ -52,26 +52,22 @@ pub(super) fn matching(role: &Role, named: &FileMeta, wire: Bytes) -> Result<Doc
         verify::file_matches(named, &wire)?;
         return Ok(Document::parse(role, wire)?);
     }
-    let (document, found) = read_and_hash(role, wire, FileMeta::of);
+    let (document, found) = read_and_hash(role, wire);
     verify::file_is(named, &found)?;
     Ok(document?)
 }
 
 /// Both at once.
-fn read_and_hash<H: Send>(
-    role: &Role,
-    wire: Bytes,
-    hash: impl FnOnce(&[u8]) -> H + Send,
-) -> (Result<Document, ParseError>, H) {
+fn read_and_hash(role: &Role, wire: Bytes) -> (Result<Document, ParseError>, FileMeta) {
     thread::scope(|scope| {
-        let found = scope.spawn(|| hash(&wire));
+        let found = scope.spawn(|| FileMeta::of(&wire));
         let document = Document::parse(role, wire.clone());
         (document, found.join().unwrap_or_else(|panic| resume_unwind(panic)))
     })
 }
 
 /// The cached targets, read while the server is asked what is new, if they are large.
-pub struct Ahead(Option<JoinHandle<Option<(Document, Digest)>>>);
+pub struct Ahead(Option<JoinHandle<Option<(Document, FileMeta)>>>);
 
 impl Ahead {
     /// Begins to read.
@@ -82,19 +78,16 @@ impl Ahead {
         let dir = dir.clone();
         Self(large.then(|| {
             spawn_blocking(move || {
-                let wire = dir.cached(&Role::Targets).ok()??;
-                let (document, digest) = read_and_hash(&Role::Targets, wire, Digest::of);
-                Some((document.ok()?, digest))
+                let (document, found) = read_and_hash(&Role::Targets, dir.cached(&Role::Targets).ok()??);
+                Some((document.ok()?, found))
             })
         }))
     }
 
-    /// The document, if it is the one that the snapshot names by its SHA-256: there is no other with that.
+    /// The document, if it is the one that the snapshot names.
     pub(super) async fn document(self, named: &FileMeta) -> Option<Document> {
-        let (document, digest) = self.0?.await.ok()??;
-        let is_named =
-            u64::try_from(document.wire().len()) == Ok(named.length) && named.hashes.sha256 == Some(*digest.as_bytes());
-        is_named.then_some(document)
+        let (document, found) = self.0?.await.ok()??;
+        verify::file_is(named, &found).is_ok().then_some(document)
     }
 }
 

@@ -51,7 +51,7 @@ pub(super) struct Shown<'a> {
 /// How the newest published version is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Current {
-    /// By its version: an agent that signed it needs no more.
+    /// By its version: an agent whose ledger knows one as high needs no more.
     Named,
     Whole,
 }

@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use tokio::{
     join,
     time::{Instant, sleep},
+    try_join,
 };
 use uuid::Uuid;
 
@@ -93,7 +94,7 @@ enum End {
     Contested(Role, Version),
 }
 
-/// The agent's keys. An outbox is dealt with without them.
+/// The agent's keys. An outbox is dealt with even if they cannot be had.
 type Listed = Result<Vec<v1::Key>, AgentError>;
 
 enum Posted {
@@ -160,10 +161,8 @@ impl Round<'_> {
             Signed::Contested(role, version) => return Ok(End::Contested(role, version)),
         };
         let outbox = Outbox { files, changes: contained(&staged), base: state.base() };
-        // the server is asked, and answers while the disk is busy
-        let (still, filled) = join!(self.still_at(outbox.base), async { self.dir.fill_outbox(&outbox) });
-        filled?;
-        if !still? {
+        self.dir.fill_outbox(&outbox)?;
+        if !self.still_at(outbox.base).await? {
             self.dir.clear_outbox()?;
             return Ok(End::Lost);
         }
@@ -185,12 +184,17 @@ impl Round<'_> {
     /// What the changes are put on, and the agent's keys.
     async fn state(&self, context: &mut Context, ahead: Option<Ahead>) -> Result<(State, Listed), CollectionError> {
         let update = self.update(&context.pinning);
-        // server and agent, which may have to be started, work at the same time
-        let (updated, mut keys) = join!(update.run(ahead), context.agent.keys());
-        match updated {
-            Ok(trusted) => return Ok((State::Published(trusted), keys)),
-            Err(CollectionError::Server(ServerError::NotFound { .. })) => {}
-            Err(error) => return Err(error),
+        let published = async {
+            match update.run(ahead).await {
+                Ok(trusted) => Ok(Some(trusted)),
+                Err(CollectionError::Server(ServerError::NotFound { .. })) => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        // server and agent, which may have to be started, work at the same time; an error of the server's waits for nobody
+        let (published, mut keys) = try_join!(published, async { Ok(context.agent.keys().await) })?;
+        if let Some(trusted) = published {
+            return Ok((State::Published(trusted), keys));
         }
         if cached_root(self.dir)?.is_none() {
             tracing::info!(

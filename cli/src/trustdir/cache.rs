@@ -50,7 +50,7 @@ impl GunDir {
     /// # Errors
     /// [`TrustDirError::Unwritable`].
     pub fn prepare(&self, role: &Role, wire: &[u8]) -> Result<Prepared, TrustDirError> {
-        Prepared::write(&self.base, &self.metadata_path(role), &[wire])
+        Prepared::write(&self.base, &self.metadata_path(role), &[wire]).map(|(prepared, _file)| prepared)
     }
 
     /// Drops the cached bytes of a role.

@@ -27,8 +27,8 @@ pub(super) fn open_private(path: &Path) -> Result<File, TrustDirError> {
 /// The temporary file is in `scratch` (same file system), never beside the target: Notary takes every file of a changelist
 /// for a change.
 pub(super) fn write_whole(scratch: &Path, path: &Path, pieces: &[impl AsRef<[u8]>]) -> Result<(), TrustDirError> {
-    let prepared = Prepared::write(scratch, path, pieces)?;
-    prepared.file.sync_all().map_err(|e| unwritable(path, e))?;
+    let (prepared, file) = Prepared::write(scratch, path, pieces)?;
+    file.sync_all().map_err(|e| unwritable(path, e))?;
     prepared.place()?;
     path.parent().map_or(Ok(()), sync_dir).map_err(|e| unwritable(path, e))
 }
@@ -37,21 +37,25 @@ pub(super) fn write_whole(scratch: &Path, path: &Path, pieces: &[impl AsRef<[u8]
 #[derive(Debug)]
 #[must_use]
 pub struct Prepared {
-    file: File,
     temporary: PathBuf,
     path: PathBuf,
 }
 
 impl Prepared {
-    /// As [`write_whole`], for what can be had again: once placed, a power cut may leave the file empty or as it was before.
-    pub(super) fn write(scratch: &Path, path: &Path, pieces: &[impl AsRef<[u8]>]) -> Result<Self, TrustDirError> {
+    /// Writes it and syncs nothing: once placed, a power cut may leave the file empty or as it was before.
+    pub(super) fn write(
+        scratch: &Path,
+        path: &Path,
+        pieces: &[impl AsRef<[u8]>],
+    ) -> Result<(Self, File), TrustDirError> {
         create_dirs(scratch)?;
         create_dirs(path.parent().unwrap_or(scratch))?;
         let temporary = scratch.join(format!(".signet-{}.tmp", Uuid::new_v4()));
         let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
-        let mut prepared = Self { file: opened.map_err(|e| unwritable(path, e))?, temporary, path: path.to_owned() };
-        let written = pieces.iter().try_for_each(|piece| prepared.file.write_all(piece.as_ref()));
-        written.map_err(|e| unwritable(path, e)).map(|()| prepared)
+        let mut file = opened.map_err(|e| unwritable(path, e))?;
+        let prepared = Self { temporary, path: path.to_owned() };
+        let written = pieces.iter().try_for_each(|piece| file.write_all(piece.as_ref()));
+        written.map_err(|e| unwritable(path, e)).map(|()| (prepared, file))
     }
 
     /// Puts it in the place of what is there.

@@ -68,7 +68,7 @@ impl GunDir {
         }
         signed.insert(digest);
         let digests: String = signed.iter().map(|digest| format!("{digest}\n")).collect();
-        Prepared::write(&self.base, &path, &[format!("{since}\n{digests}")])?.place()
+        Prepared::write(&self.base, &path, &[format!("{since}\n{digests}")])?.0.place()
     }
 
     /// The digests that were remembered and not forgotten.

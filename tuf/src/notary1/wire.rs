@@ -8,7 +8,6 @@ use crate::json;
 use crate::metadata::{FileMeta, Hashing};
 
 /// A file up to where its signatures go, written and hashed while somebody makes them.
-#[derive(Clone)]
 pub struct Started {
     wire: Vec<u8>,
     hashing: Hashing,
