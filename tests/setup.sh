@@ -6,9 +6,10 @@ set -eu
 build="gcc libc6-dev"
 # What the tests and the demo talk to: the real client and server, soft tokens, a token server that can be
 # killed, trust directories of old versions (golang-github-docker-notary-dev), a module that notes every call to a token, a throw-away CA (openssl), the reader library of smart cards,
-# a clock that is years off or runs fast (faketime), and a tracer that ends a process at a chosen system call (strace).
+# a virtual reader for smart cards with the daemon above it and a program that knows YubiKeys, a clock that is years off or
+# runs fast (faketime), and a tracer that ends a process at a chosen system call (strace).
 run="notary golang-github-docker-notary-dev softhsm2 opensc opensc-pkcs11 p11-kit p11-kit-modules openssl ca-certificates libpcsclite-dev"
-run="$run faketime strace"
+run="$run pcscd vsmartcard-vpcd yubico-piv-tool faketime strace"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
