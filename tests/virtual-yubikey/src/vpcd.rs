@@ -164,8 +164,8 @@ impl Cable {
     }
 
     fn run(&self) {
-        while self.is_plugged() {
-            if self.serve().is_err() {
+        while let Some(pulls) = self.plugged() {
+            if self.serve(pulls).is_err() {
                 thread::sleep(PAUSE);
             }
             lock(&self.stream).take();
@@ -173,16 +173,16 @@ impl Cable {
         }
     }
 
-    /// Waits until it is in the reader; false if it never will be.
-    fn is_plugged(&self) -> bool {
+    /// Waits until it is in the reader, and tells how often it was pulled before; None if it never will be.
+    fn plugged(&self) -> Option<u64> {
         loop {
             let waited = self.moved.wait_while(lock(&self.hand), |hand| !hand.plugged && !hand.gone);
             let hand = waited.unwrap_or_else(PoisonError::into_inner);
             if hand.gone {
-                return false;
+                return None;
             }
             match hand.pulled_at.and_then(|pulled| ABSENCE.checked_sub(pulled.elapsed())) {
-                None => return true,
+                None => return Some(hand.pulls),
                 Some(left) => {
                     drop(hand);
                     thread::sleep(left);
@@ -191,9 +191,8 @@ impl Cable {
         }
     }
 
-    /// One stay in the reader.
-    fn serve(&self) -> io::Result<()> {
-        let pulls = lock(&self.hand).pulls;
+    /// One stay in the reader, until the next pull.
+    fn serve(&self, pulls: u64) -> io::Result<()> {
         let mut stream = TcpStream::connect(self.reader)?;
         set_tcp_nodelay(&stream, true)?;
         // the last close resets the connection
