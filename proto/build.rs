@@ -13,8 +13,15 @@ const FILES: [&str; 7] = [
 ];
 
 /// Messages with a PIN, a passphrase or a private key: their `Debug` is written by hand.
-const SECRET: [&str; 3] =
-    ["signet.v1.ChangePassphraseRequest", "signet.v1.ImportKeyRequest", "signet.v1.UnlockRequest"];
+const SECRET: [&str; 7] = [
+    "signet.v1.ChangePassphraseRequest",
+    "signet.v1.ChangePinRequest",
+    "signet.v1.ImportKeyRequest",
+    "signet.v1.PivOptions",
+    "signet.v1.SetupTokenRequest",
+    "signet.v1.UnblockPinRequest",
+    "signet.v1.UnlockRequest",
+];
 
 /// Documents that can be large: they share the buffer that they arrived in.
 const LARGE: [&str; 2] = [".signet.v1.SignRequest.signed", ".signet.v1.Evidence"];

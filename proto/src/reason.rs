@@ -68,6 +68,16 @@ reasons! {
     LastPinTry = "LAST_PIN_TRY",
     /// The token's user PIN is blocked. Metadata `token`.
     PinBlocked = "PIN_BLOCKED",
+    /// The PUK of a YubiKey is blocked: only a reset makes it usable again. Metadata `token`.
+    PukBlocked = "PUK_BLOCKED",
+    /// The management key of a YubiKey is wanted, or is wrong. Metadata `token`.
+    ManagementKey = "MANAGEMENT_KEY",
+    /// The slot holds a key, which is not overwritten unasked. Metadata `token`, `slot`.
+    SlotOccupied = "SLOT_OCCUPIED",
+    /// A secret of the factory would stay, or would have to be tried. Metadata `token`, `secrets`, separated by commas.
+    FactorySecret = "FACTORY_SECRET",
+    /// The role wants keys that were attested. Metadata `key_id`.
+    NotAttested = "NOT_ATTESTED",
     /// The token is not there, or went away. Metadata `token`.
     TokenAbsent = "TOKEN_ABSENT",
     /// The token or its module answered with an error. Metadata `token`.

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::v1::{ChangePassphraseRequest, ImportKeyRequest, UnlockRequest, unlock_request::What};
+use crate::v1::{
+    ChangePassphraseRequest, ChangePinRequest, ImportKeyRequest, PivOptions, SetupTokenRequest, UnblockPinRequest,
+    UnlockRequest, unlock_request::What,
+};
 
 macro_rules! hides {
     ($message:ty: $($shown:ident),+) => {
@@ -15,7 +18,11 @@ macro_rules! hides {
 }
 
 hides!(ChangePassphraseRequest: key, trust_dir);
+hides!(ChangePinRequest: token);
 hides!(ImportKeyRequest: role, gun);
+hides!(PivOptions: slot, pin_policy, touch_policy);
+hides!(SetupTokenRequest: token);
+hides!(UnblockPinRequest: token);
 hides!(UnlockRequest: what, trust_dir, scope);
 
 impl fmt::Debug for What {
@@ -51,6 +58,20 @@ mod tests {
                     old_passphrase: secret(),
                     new_passphrase: secret(),
                     ..ChangePassphraseRequest::default()
+                }
+            ),
+            format!("{:?}", ChangePinRequest { pin: secret(), new_pin: secret(), ..ChangePinRequest::default() }),
+            format!("{:?}", UnblockPinRequest { puk: secret(), new_pin: secret(), ..UnblockPinRequest::default() }),
+            format!("{:?}", PivOptions { management_key: secret(), ..PivOptions::default() }),
+            format!(
+                "{:?}",
+                SetupTokenRequest {
+                    pin: secret(),
+                    puk: secret(),
+                    management_key: secret(),
+                    new_pin: secret(),
+                    new_puk: secret(),
+                    ..SetupTokenRequest::default()
                 }
             ),
         ];

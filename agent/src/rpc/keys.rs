@@ -64,7 +64,7 @@ impl keys_server::Keys for Services {
             }
             None => return Err(status::bad_request("place", "a token or a trust directory is wanted")),
         };
-        Ok(Response::new(v1::GenerateKeyResponse { key: Some(key(made)), wants_passphrase }))
+        Ok(Response::new(v1::GenerateKeyResponse { key: Some(key(made)), wants_passphrase, notices: Vec::new() }))
     }
 
     async fn import(&self, request: Request<v1::ImportKeyRequest>) -> Result<Response<v1::ImportKeyResponse>, Status> {
@@ -282,5 +282,5 @@ fn encode_place(place: &Place, state: PlaceState) -> v1::Place {
         PlaceState::Locked => v1::PlaceState::Locked,
         PlaceState::Absent => v1::PlaceState::Absent,
     };
-    v1::Place { kind: kind.into(), uri: place.to_string(), state: state.into(), token }
+    v1::Place { kind: kind.into(), uri: place.to_string(), state: state.into(), token, ..v1::Place::default() }
 }

@@ -71,6 +71,11 @@ fn code(reason: Reason) -> Code {
         | Reason::SecretIncorrect
         | Reason::LastPinTry
         | Reason::PinBlocked
+        | Reason::PukBlocked
+        | Reason::ManagementKey
+        | Reason::SlotOccupied
+        | Reason::FactorySecret
+        | Reason::NotAttested
         | Reason::UnsafePath
         | Reason::CorruptKey => Code::FailedPrecondition,
         Reason::TokenAbsent | Reason::TokenFailed | Reason::LedgerUnavailable => Code::Unavailable,

@@ -71,6 +71,39 @@ impl tokens_server::Tokens for Services {
         self.caller(&request)?;
         Err(status::not_served("Tokens.Watch"))
     }
+
+    async fn setup(&self, request: Request<v1::SetupTokenRequest>) -> Result<Response<v1::SetupTokenResponse>, Status> {
+        self.caller(&request)?;
+        Err(status::not_served("Tokens.Setup"))
+    }
+
+    async fn change_pin(
+        &self,
+        request: Request<v1::ChangePinRequest>,
+    ) -> Result<Response<v1::ChangePinResponse>, Status> {
+        self.caller(&request)?;
+        Err(status::not_served("Tokens.ChangePin"))
+    }
+
+    async fn unblock_pin(
+        &self,
+        request: Request<v1::UnblockPinRequest>,
+    ) -> Result<Response<v1::UnblockPinResponse>, Status> {
+        self.caller(&request)?;
+        Err(status::not_served("Tokens.UnblockPin"))
+    }
+
+    async fn reset(&self, request: Request<v1::ResetTokenRequest>) -> Result<Response<v1::ResetTokenResponse>, Status> {
+        self.caller(&request)?;
+        Err(status::not_served("Tokens.Reset"))
+    }
+
+    type DrillStream = Pin<Box<dyn Stream<Item = Result<v1::DrillResult, Status>> + Send>>;
+
+    async fn drill(&self, request: Request<v1::DrillRequest>) -> Result<Response<Self::DrillStream>, Status> {
+        self.caller(&request)?;
+        Err(status::not_served("Tokens.Drill"))
+    }
 }
 
 /// A lasting unlock stands in the log, or it does not last.
@@ -113,5 +146,8 @@ fn token(info: TokenInfo) -> v1::Token {
         unlocked: info.unlocked,
         tries: tries.into(),
         trouble: info.trouble.unwrap_or_default(),
+        kind: v1::TokenKind::Pkcs11.into(),
+        yubikey: None,
+        roles: info.roles,
     }
 }

@@ -236,6 +236,17 @@ impl AgentError {
                 format!("if you are sure of the PIN: signet agent unlock {} --spend-last-try", quoted(detail("token")))
             }
             Reason::PinBlocked => format!("unblock token {} with its SO PIN or PUK", detail("token")),
+            Reason::PukBlocked => format!(
+                "its keys still sign while the PIN is known; else only a reset helps: signet token reset {}",
+                quoted(detail("token"))
+            ),
+            Reason::ManagementKey => format!(
+                "store it on the YubiKey with signet token setup {}, or give --management-key-file",
+                quoted(detail("token"))
+            ),
+            Reason::SlotOccupied => "choose another slot, or --overwrite: the key in it is destroyed then".to_owned(),
+            Reason::FactorySecret => format!("replace them: signet token setup {}", quoted(detail("token"))),
+            Reason::NotAttested => "make a key on a YubiKey: signet key generate --token SERIAL".to_owned(),
             Reason::TokenAbsent => format!("insert token {} and repeat", detail("token")),
             Reason::TokenFailed => "signet agent status shows the token's trouble".to_owned(),
             Reason::NotSupported => "choose another algorithm, or another place: --file, --token NAME".to_owned(),

@@ -89,6 +89,7 @@ impl Client {
             role: role.to_owned(),
             gun: String::new(),
             place: Some(v1::generate_key_request::Place::TrustDir(trust_dir.clone())),
+            piv: None,
         };
         let channel = self.channel().await?;
         let made = answered(keys_client(&channel).generate(request)).await?;

@@ -179,6 +179,7 @@ impl Client {
             role: role.to_owned(),
             gun: gun.map(ToString::to_string).unwrap_or_default(),
             place: Some(place),
+            piv: None,
         };
         let made =
             self.unlocking(async |channel| answered(keys_client(channel).generate(request.clone())).await).await?;

@@ -131,6 +131,9 @@ const fn of_reason(reason: Reason) -> Exit {
         | Reason::EvidenceMissing
         | Reason::EvidenceRejected
         | Reason::KeyNotListed
+        | Reason::SlotOccupied
+        | Reason::FactorySecret
+        | Reason::NotAttested
         | Reason::NeedsAcknowledgement => Exit::Refused,
         Reason::UnknownKey
         | Reason::CorruptKey
@@ -138,6 +141,8 @@ const fn of_reason(reason: Reason) -> Exit {
         | Reason::SecretIncorrect
         | Reason::LastPinTry
         | Reason::PinBlocked
+        | Reason::PukBlocked
+        | Reason::ManagementKey
         | Reason::TokenAbsent
         | Reason::TokenFailed
         | Reason::NotSupported
