@@ -19,8 +19,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     caller::Principal,
     clock::{Clock, SystemClock},
-    config::{Config, ConfigError},
-    keystore::{Keystores, StartError},
+    config::{Config, ConfigError, YubikeysConfig},
+    keystore::{Attestations, Keystores, StartError},
     ledger::{Ledger, Limits, OpenError, WriterEnded},
     listen::{self, Activity, ServeError},
     paths::{Environment, PathError, private_dir},
@@ -30,6 +30,10 @@ use crate::{
 
 /// Requests in flight may take so long at the end.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How often the machine is asked whether it was asleep, and what counts as sleep.
+const SLEEP_CHECK: Duration = Duration::from_secs(1);
+const SLEPT: Duration = Duration::from_millis(500);
 
 /// What the command line says.
 #[derive(Debug, Clone, Default)]
@@ -64,6 +68,9 @@ pub enum DaemonError {
     /// A token's module.
     #[error(transparent)]
     Keystore(#[from] StartError),
+    /// The anchors of attestations.
+    #[error("{0}")]
+    Attestation(String),
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] OpenError),
@@ -102,7 +109,10 @@ pub async fn run(options: Options, ready: impl FnOnce(&Path) -> io::Result<()>) 
     let limits = Limits { jump: config.guard.jump_limit };
     let (ledger, writer_ended) =
         Ledger::open(&state_dir.join("ledger.db"), owner.clone(), limits, clock.clone(), random_id()?)?;
-    let keystores = Keystores::start(&config.token)?;
+    let yubikeys = YubikeysConfig { serve: config.yubikeys.serve, listed: config.yubikey.clone() };
+    let attestations = Attestations::open(state_dir.join("attestations"), &config.attestation.anchors)
+        .map_err(DaemonError::Attestation)?;
+    let keystores = Keystores::start(&config.token, &yubikeys, attestations)?;
     let socket = options.socket.unwrap_or_else(|| environment.socket(&state_dir, uid));
     writeln!(lock, "{}", socket.display())
         .map_err(|source| DaemonError::Io { what: state_dir.join("agent.lock").display().to_string(), source })?;
@@ -112,10 +122,17 @@ pub async fn run(options: Options, ready: impl FnOnce(&Path) -> io::Result<()>) 
         state_dir,
         config_file,
         idle_timeout_seconds,
+        unlock_seconds: config.keys.unlock_seconds,
         generate: generation_rules(&config),
     };
-    let signing =
-        Signing { ledger, keystores, clock, max_bytes: config.agent.max_request_bytes, fallback: config.keys.fallback };
+    let signing = Signing {
+        ledger,
+        keystores,
+        clock,
+        max_bytes: config.agent.max_request_bytes,
+        fallback: config.keys.fallback,
+        attested_roles: config.keys.attested_roles.into(),
+    };
     let services =
         Services { signing, owner, tasks: TaskTracker::new(), ending: CancellationToken::new(), about: about.into() };
     serve(services, &socket, uid, writer_ended, idle_timeout_seconds, ready).await
@@ -135,6 +152,7 @@ async fn serve(
     }
     // Whoever finds the socket may ask the agent to end.
     let mut signals = Signals::listen().map_err(io("signals".to_owned()))?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(io("signals".to_owned()))?;
     let bound = listen::bind(socket).map_err(io(format!("socket {}", socket.display())))?;
     let (activity, connections) = Activity::new();
     let Services { tasks, ending, signing: Signing { keystores, ledger, .. }, .. } = services.clone();
@@ -147,6 +165,7 @@ async fn serve(
         _ = &mut writer_ended => {
             return Err(DaemonError::WriterEnded);
         }
+        () = forget_when_told(&mut hangup, &keystores) => {}
         () = signals.end() => tracing::info!("asked to end"),
         () = idle(connections, &keystores, idle_timeout_seconds) => tracing::info!("idle, ending"),
     }
@@ -185,6 +204,41 @@ impl Signals {
             _ = self.interrupt.recv() => {}
         }
     }
+}
+
+/// Forgets PINs and passphrases on SIGHUP, and when the machine was asleep: whoever wakes it may be another.
+async fn forget_when_told(hangup: &mut Signal, keystores: &Keystores) {
+    let mut asleep = time_asleep();
+    loop {
+        let why = tokio::select! {
+            told = hangup.recv() => match told {
+                Some(()) => "told to",
+                None => return std::future::pending().await,
+            },
+            () = tokio::time::sleep(SLEEP_CHECK) => {
+                // A pause between its two readings makes it too small once, never too large.
+                let before = asleep;
+                asleep = before.max(time_asleep());
+                if asleep.saturating_sub(before) < SLEPT {
+                    continue;
+                }
+                "the machine was asleep"
+            }
+        };
+        tracing::info!(why, "forgetting PINs and passphrases");
+        keystores.forget().await;
+    }
+}
+
+/// How long the machine was suspended since it was started.
+fn time_asleep() -> Duration {
+    let read = |clock| {
+        let now = rustix::time::clock_gettime(clock);
+        let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+        Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or(0))
+    };
+    let since_start = read(rustix::time::ClockId::Boottime);
+    since_start.saturating_sub(read(rustix::time::ClockId::Monotonic))
 }
 
 /// Waits until nobody was connected for so long, and no token is unlocked for good.
@@ -226,9 +280,12 @@ fn lock(state_dir: &Path) -> Result<File, DaemonError> {
 }
 
 fn generation_rules(config: &Config) -> Vec<(String, String)> {
-    let rules =
-        config.token.iter().flat_map(|token| token.roles.iter().map(|role| (role.clone(), token.name().to_owned())));
-    rules.collect()
+    let tokens = config.token.iter().map(|token| (token.name().to_owned(), &token.roles));
+    let yubikeys = config.yubikey.iter().map(|yubikey| (yubikey.serial.to_string(), &yubikey.roles));
+    tokens
+        .chain(yubikeys)
+        .flat_map(|(name, roles)| roles.iter().map(move |role| (role.clone(), name.clone())))
+        .collect()
 }
 
 fn random_id() -> Result<[u8; 16], DaemonError> {

@@ -1,8 +1,10 @@
 //! The story of a signature: understand, check the keys, decide and record, sign, verify, settle.
 
 mod certify;
+mod drill;
 mod error;
 mod hands;
+mod slot;
 
 use std::{panic::resume_unwind, path::PathBuf, sync::Arc, thread};
 
@@ -16,14 +18,16 @@ use crate::{
     config::Fallback,
     guard::{self, EvidenceBytes, Listed, Shown},
     intent::{self, Intent},
-    keystore::{Keystores, TrustDir},
+    keystore::{Keystores, TouchPolicy, TrustDir},
     ledger::{Ask, Ledger, Outcome, Permit, Preview, RefusedRequest},
 };
 
 pub use certify::{CertificateRequest, Certified};
+pub use drill::Drilled;
 pub use error::SignError;
 pub use hands::MissingKey;
 use hands::{Hand, Hands};
+pub use slot::SlotLabel;
 
 /// What a caller asks to be signed.
 #[derive(Debug, Clone)]
@@ -85,6 +89,8 @@ pub struct Signing {
     pub max_bytes: usize,
     /// Whether a file may stand in for an absent token.
     pub fallback: Fallback,
+    /// Roles that sign only with attested keys.
+    pub attested_roles: Arc<[String]>,
 }
 
 impl Signing {
@@ -137,6 +143,7 @@ impl Signing {
         refused.content = Some(understood.intent.mark());
         let Hands { ready, missing, mut notices } =
             self.keys_at_hand(&understood, trust_dir.as_ref(), connection).await?;
+        self.must_be_attested(understood.intent.role.as_str(), &ready)?;
         let grant = self
             .ledger
             .decide(Ask {
@@ -199,6 +206,21 @@ impl Signing {
             Ok(Understood { intent: intent.into(), shown: shown.into(), listed, acknowledged })
         })
         .await
+    }
+
+    /// Whether the keys were made where the configuration wants them to have been made.
+    fn must_be_attested(&self, role: &str, hands: &[Hand]) -> Result<(), SignError> {
+        if !self.attested_roles.iter().any(|attested| attested == role) {
+            return Ok(());
+        }
+        let fails = hands.iter().find(|hand| {
+            let attested = self.keystores.attestations().of(&hand.public);
+            !attested.is_some_and(|attested| attested.anchor.is_ok() && attested.touch == Some(TouchPolicy::Always))
+        });
+        match fails {
+            Some(hand) => Err(SignError::NotAttested { role: role.to_owned(), key: hand.public.canonical_id() }),
+            None => Ok(()),
+        }
     }
 
     /// One key, one byte string, one outcome. The signature is verified before it leaves: a swapped card, a

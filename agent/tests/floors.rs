@@ -19,11 +19,16 @@ const FLOORS: [&[&str]; 6] = [
 ];
 
 /// All that a keystore may know of the ledger.
-const PERMIT: [&str; 2] = ["Permit", "Scheme"];
+const PERMIT: [&str; 3] = ["Permit", "Purpose", "Scheme"];
 
 /// A crate, and the only files that may name it.
-const CONFINED: [(&str, &[&str]); 3] =
-    [("tonic", &["rpc/", "listen"]), ("cryptoki", &["keystore/pkcs11"]), ("rusqlite", &["store/"])];
+const CONFINED: [(&str, &[&str]); 5] = [
+    ("tonic", &["rpc/", "listen"]),
+    ("cryptoki", &["keystore/pkcs11"]),
+    ("pcsc", &["keystore/piv"]),
+    ("yubikey", &["keystore/piv"]),
+    ("rusqlite", &["store/"]),
+];
 
 #[test]
 fn imports_never_point_up() {

@@ -1,6 +1,7 @@
 //! `agent.toml`: few keys, each with a default; an unknown one is an error.
 
 mod token;
+mod yubikey;
 
 use std::{
     io,
@@ -12,6 +13,7 @@ use serde::Deserialize;
 use crate::paths::{PathError, trusted_file};
 
 pub use token::{TokenConfig, TokenConfigError, TokenSelector};
+pub use yubikey::{Serve, YubikeyConfig, YubikeysConfig, YubikeysSection};
 
 /// Largest request by default: targets of 50 MB, and those of the version before as evidence.
 const MAX_REQUEST_BYTES: usize = 128 << 20;
@@ -25,10 +27,16 @@ pub struct Config {
     pub agent: AgentConfig,
     /// All keys.
     pub keys: KeysConfig,
+    /// Where keys were made.
+    pub attestation: AttestationConfig,
     /// Version rules.
     pub guard: GuardConfig,
     /// PKCS#11 tokens, in the order in which they are tried.
     pub token: Vec<TokenConfig>,
+    /// YubiKeys as such.
+    pub yubikeys: YubikeysSection,
+    /// YubiKeys, in the order in which they are tried.
+    pub yubikey: Vec<YubikeyConfig>,
 }
 
 /// `[agent]`
@@ -53,6 +61,18 @@ impl Default for AgentConfig {
 pub struct KeysConfig {
     /// What to do when a key's token is absent and a key file is there.
     pub fallback: Fallback,
+    /// A PIN or passphrase entered with `signet agent unlock` is forgotten after so long; 0: when it is locked.
+    pub unlock_seconds: u64,
+    /// Roles that sign only with keys that were made on a token that attests so, and that want a touch every time.
+    pub attested_roles: Vec<String>,
+}
+
+/// `[attestation]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct AttestationConfig {
+    /// PEM files with the certificates that attestation chains must end at.
+    pub anchors: Vec<PathBuf>,
 }
 
 /// `fallback`

@@ -10,14 +10,15 @@ use signet_tuf::{Algorithm, Gun};
 
 use super::board::{self, Board, Presence};
 use super::direct::Direct;
+use super::events::Events;
 use super::owner::{Command, Owner, token_error};
 use super::pin::Refused;
+use super::piv::PivOptions;
 use super::queue::{Jobs, QUEUE, ask, ask_any, ask_within, silent};
 use super::signer::{Job, Order, Signer};
-use super::token::{Facts, Fault, Token};
+use super::token::{Facts, Fault, KeyObject, NewKey, Token};
 use super::{KeyInfo, KeystoreError, LastTry, Located, Place, Scope, StartError, TokenInfo};
 use crate::caller::Connection;
-use crate::config::TokenConfig;
 use crate::ledger::Permit;
 use crate::secret::Secret;
 
@@ -28,8 +29,9 @@ const GLANCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Keystore {
     board: Board,
-    module: PathBuf,
+    module: Option<PathBuf>,
     roles: Vec<String>,
+    patience: Duration,
     owner: SyncSender<Command>,
     /// Before the queue: its sessions are closed by the last signing thread, not by who drops this.
     direct: Arc<Direct>,
@@ -39,30 +41,61 @@ pub(super) struct Keystore {
 /// Every thread of every keystore holds a sender while it runs.
 pub(super) type Running = SyncSender<Infallible>;
 
+/// What a keystore is started with.
+pub(super) struct Setup {
+    pub(super) name: String,
+    /// Of a PKCS#11 token.
+    pub(super) module: Option<PathBuf>,
+    pub(super) pin_file: Option<PathBuf>,
+    pub(super) roles: Vec<String>,
+    /// Threads that sign, each with a session.
+    pub(super) sessions: usize,
+    /// Sessions for askers who sign in their own threads.
+    pub(super) direct: usize,
+    /// A token that takes longer for a signature hangs.
+    pub(super) patience: Duration,
+    pub(super) events: Events,
+}
+
 impl Keystore {
-    pub(super) fn start<T: Token>(config: &TokenConfig, token: T, running: &Running) -> Result<Self, StartError> {
-        let name = config.name();
-        let board = Board::new(name);
+    pub(super) fn start<T: Token>(setup: Setup, token: T, running: &Running) -> Result<Self, StartError> {
+        let name = setup.name;
+        let board = Board::new(&name, setup.events);
         let refused = Refused::new().ok_or_else(|| StartError::Thread(std::io::Error::other("no random numbers")))?;
         let (sender, inbox) = sync_channel(QUEUE);
-        let owner = Owner::new(token.clone(), board.clone(), config.pin_file.clone(), refused);
+        let owner = Owner::new(token.clone(), board.clone(), setup.pin_file, refused);
         thread(&format!("token-{name}"), running, move || owner.run(&inbox))?;
 
         let signer = || Signer::new(token.clone(), board.clone(), sender.clone());
-        let direct = Arc::new(Direct::new(board.clone(), (1..=config.sessions).map(|_| signer())));
+        let direct = Arc::new(Direct::new(board.clone(), (0..setup.direct).map(|_| signer())));
         let jobs = Jobs::new();
-        for number in 1..=config.sessions {
+        for number in 1..=setup.sessions {
             let (signer, taker, direct) = (signer(), jobs.taker(), Arc::clone(&direct));
             thread(&format!("session-{number}-{name}"), running, move || {
                 signer.run(&taker);
                 drop(direct);
             })?;
         }
-        Ok(Self { module: config.module.clone(), roles: config.roles.clone(), owner: sender, direct, jobs, board })
+        let (module, roles, patience) = (setup.module, setup.roles, setup.patience);
+        Ok(Self { module, roles, patience, owner: sender, direct, jobs, board })
     }
 
     pub(super) fn name(&self) -> &str {
         self.board.name()
+    }
+
+    /// Has its owner look at it now: it may have come or gone.
+    pub(super) fn wake(&self) {
+        if let Err(error) = self.owner.try_send(Command::Wake) {
+            tracing::debug!(token = self.name(), %error, "its owner is busy, and looks later");
+        }
+    }
+
+    /// Has a PIN forgotten that a person entered.
+    pub(super) fn forget(&self) {
+        if self.owner.try_send(Command::Forget).is_err() {
+            tracing::error!(token = self.name(), "its owner does not answer: its PIN is not forgotten");
+        }
     }
 
     /// The keys that are or were on the token. A token that is not known to be here is looked for first.
@@ -83,16 +116,21 @@ impl Keystore {
         ask(&self.owner, self.name(), |reply| Command::Refresh { reply }).await
     }
 
+    pub(super) fn error(&self, fault: Fault) -> KeystoreError {
+        token_error(&self.board, fault)
+    }
+
     pub(super) async fn sign(&self, permit: &Permit, connection: &Arc<Connection>) -> Result<Vec<u8>, KeystoreError> {
         let order = Order {
             key: permit.key(),
             scheme: permit.scheme(),
             message: permit.message().clone(),
+            purpose: Arc::clone(permit.purpose()),
             connection: Arc::clone(connection),
         };
         match self.direct.sign(order) {
             Ok(signed) => signed,
-            Err(order) => ask_any(&self.jobs, self.name(), |reply| Job { order, reply }).await,
+            Err(order) => ask_any(self.patience, &self.jobs, self.name(), |reply| Job { order, reply }).await,
         }
     }
 
@@ -116,20 +154,34 @@ impl Keystore {
     pub(super) async fn generate(
         &self,
         algorithm: Algorithm,
-        role: &str,
-        gun: Option<&Gun>,
+        (role, gun): (&str, Option<&Gun>),
+        piv: Option<PivOptions>,
         connection: &Arc<Connection>,
     ) -> Result<KeyInfo, KeystoreError> {
+        self.admit(connection).await?;
+        let wanted = NewKey { algorithm, label: board::label(role, gun), piv };
+        ask(&self.owner, self.name(), |reply| Command::Generate { wanted, reply }).await
+    }
+
+    /// Fails if the token is absent, or locked for this connection.
+    pub(super) async fn admit(&self, connection: &Arc<Connection>) -> Result<(), KeystoreError> {
         self.refresh().await?;
-        if !self.board.state().admits(connection) {
-            return Err(token_error(&self.board, Fault::NotLoggedIn));
-        }
-        let label = board::label(role, gun);
-        ask(&self.owner, self.name(), |reply| Command::Generate { algorithm, label, reply }).await
+        if self.board.state().admits(connection) { Ok(()) } else { Err(self.error(Fault::NotLoggedIn)) }
+    }
+
+    /// One of its keys.
+    pub(super) fn describe(&self, key: &KeyObject) -> KeyInfo {
+        self.board.info(key)
     }
 
     pub(super) async fn info(&self) -> TokenInfo {
-        self.look().await;
+        if self.module.is_some() {
+            self.look().await;
+        } else {
+            // Other programs use a YubiKey too: what it tells is asked anew.
+            drop(ask_within(GLANCE, &self.owner, self.name(), |reply| Command::Refresh { reply }).await);
+        }
+        let slots = self.board.slots();
         let state = self.board.state();
         let facts = state.facts.clone();
         let text = |read: fn(&Facts) -> &String| facts.as_ref().map(read).cloned().unwrap_or_default();
@@ -139,6 +191,8 @@ impl Keystore {
             serial: text(|facts| &facts.serial),
             model: text(|facts| &facts.model),
             module: self.module.clone(),
+            card: facts.as_ref().and_then(|facts| facts.card.clone()),
+            slots,
             present: state.presence == Presence::Here,
             unlocked: state.presence == Presence::Here && (state.unlocks.is_lasting() || state.needs_no_login()),
             tries: state.tries(),

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use signet_tuf::{Gun, Role};
 
+use super::events::{Event, Events};
+use super::piv::SlotFacts;
 use super::token::{Facts, KeyObject, Login};
 use super::unlock::Unlocks;
 use super::{KeyInfo, Located, Place, PlaceState, Tries};
@@ -16,6 +18,7 @@ use crate::uri;
 pub(super) struct Board {
     name: Arc<str>,
     state: Arc<Mutex<State>>,
+    events: Events,
 }
 
 #[derive(Debug, Default)]
@@ -42,8 +45,19 @@ pub(super) enum Presence {
 }
 
 impl Board {
-    pub(super) fn new(name: &str) -> Self {
-        Self { name: name.into(), state: Arc::default() }
+    pub(super) fn new(name: &str, events: Events) -> Self {
+        Self { name: name.into(), state: Arc::default(), events }
+    }
+
+    pub(super) fn tell(&self, event: impl FnOnce(String) -> Event) {
+        self.events.tell(event(self.name().to_owned()));
+    }
+
+    /// The keys in slots.
+    pub(super) fn slots(&self) -> Vec<(KeyInfo, SlotFacts)> {
+        let state = self.state();
+        let slot = |key: &KeyObject| Some((self.located_one(&state, key, PlaceState::Ready).info, key.slot.clone()?));
+        state.keys.iter().filter_map(slot).collect()
     }
 
     pub(super) fn name(&self) -> &str {
@@ -87,8 +101,11 @@ impl Board {
 
     fn located_one(&self, state: &State, key: &KeyObject, place_state: PlaceState) -> Located {
         let (label, serial) = state.facts.as_ref().map_or(("", ""), |facts| (&facts.label, &facts.serial));
-        let place =
-            Place::Token { token: self.name().to_owned(), uri: uri::of_key(label, serial, &key.label, &key.id) };
+        let token = self.name().to_owned();
+        let place = match &key.slot {
+            Some(facts) => Place::Slot { token, slot: facts.slot },
+            None => Place::Token { token, uri: uri::of_key(label, serial, &key.label, &key.id) },
+        };
         let (role, gun) = role_and_gun(key);
         let info = KeyInfo {
             name: Some(key.public.name()),
@@ -97,6 +114,7 @@ impl Board {
             role,
             gun,
             places: vec![(place.clone(), place_state)],
+            slots: key.slot.iter().map(|facts| (self.name().to_owned(), facts.clone())).collect(),
         };
         Located { place, state: place_state, info }
     }

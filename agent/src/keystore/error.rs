@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::{Place, Tries};
+use super::{PivSlot, Place, Tries};
 
 /// Whether a signature may exist although none was returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,11 +17,13 @@ pub enum Reached {
 /// A refusal or failure of a keystore.
 #[derive(Debug, thiserror::Error)]
 pub enum KeystoreError {
-    /// The token is not there.
+    /// The token is not there, or went while it was used.
     #[error("token `{token}` is absent: insert it, or start what provides it, and repeat")]
     Absent {
         /// The configured name.
         token: String,
+        /// Whether the private key was asked before it went.
+        reached: Reached,
     },
     /// A PIN or passphrase is wanted first.
     #[error("{}{place} is locked: unlock it and repeat", key_at(.key))]
@@ -43,8 +45,16 @@ pub enum KeystoreError {
         /// What the token tells about the tries that are left.
         tries: Tries,
     },
+    /// It cannot be the PIN.
+    #[error("that is not the PIN of {place}: {why}; it was not tried")]
+    SecretMalformed {
+        /// What it was for.
+        place: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// One more wrong PIN would block the token.
-    #[error("token `{token}` has one PIN try left: repeat with permission to spend it")]
+    #[error("token `{token}` has one try left: repeat with permission to spend it")]
     LastTry {
         /// The configured name.
         token: String,
@@ -54,6 +64,44 @@ pub enum KeystoreError {
     PinBlocked {
         /// The configured name.
         token: String,
+    },
+    /// The PUK is blocked too.
+    #[error("the PUK of YubiKey {token} is blocked")]
+    PukBlocked {
+        /// Its serial number.
+        token: String,
+    },
+    /// Nobody touched it.
+    #[error("YubiKey {token} was not touched in time, nothing was signed")]
+    TouchTimeout {
+        /// Its serial number.
+        token: String,
+    },
+    /// A key would be destroyed.
+    #[error("slot {slot} of YubiKey {token} {}", if *.certain { "holds a key" } else { "may hold a key, its firmware does not tell" })]
+    SlotOccupied {
+        /// Its serial number.
+        token: String,
+        /// The slot.
+        slot: PivSlot,
+        /// Whether it is known.
+        certain: bool,
+    },
+    /// It changes nothing without its management key.
+    #[error("{}", if *.wrong { format!("the management key of YubiKey {token} is another one") } else { format!("YubiKey {token} does not keep its management key behind its PIN: it must be given") })]
+    ManagementKey {
+        /// Its serial number.
+        token: String,
+        /// One was given.
+        wrong: bool,
+    },
+    /// A secret that everybody knows.
+    #[error("of YubiKey {token}, {secrets} would be as the factory sets it, which everybody knows")]
+    FactorySecret {
+        /// Its serial number.
+        token: String,
+        /// "PIN", "PUK", "management key", separated by commas.
+        secrets: String,
     },
     /// The token or its module answered with an error.
     #[error("{token} failed: {what}")]
@@ -133,8 +181,13 @@ impl KeystoreError {
     #[must_use]
     pub fn nothing_signed(&self) -> bool {
         match self {
-            Self::Failed { reached, .. } => *reached == Reached::Nothing,
-            Self::Absent { .. }
+            Self::Failed { reached, .. } | Self::Absent { reached, .. } => *reached == Reached::Nothing,
+            Self::PukBlocked { .. }
+            | Self::SecretMalformed { .. }
+            | Self::TouchTimeout { .. }
+            | Self::SlotOccupied { .. }
+            | Self::ManagementKey { .. }
+            | Self::FactorySecret { .. }
             | Self::Locked { .. }
             | Self::SecretIncorrect { .. }
             | Self::LastTry { .. }

@@ -4,13 +4,16 @@
 //! signature may be made: it takes a [`Permit`], or it does not sign.
 
 mod actor;
+mod attestations;
 mod board;
 mod direct;
 mod error;
+mod events;
 mod file;
 mod modulepath;
 mod owner;
 mod pin;
+mod piv;
 mod pkcs11;
 mod place;
 mod queue;
@@ -20,6 +23,7 @@ mod tests;
 mod token;
 mod trustdir;
 mod unlock;
+mod yubikey;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -30,17 +34,24 @@ use std::time::Duration;
 
 use signet_tuf::{Algorithm, Gun, KeyId};
 
-use self::actor::Keystore;
+use self::actor::{Keystore, Setup};
+use self::events::Events;
 use self::file::{FileRequest, Incoming, OpenedBy};
+use self::piv::{Yubikey, Yubikeys};
 use self::pkcs11::{Module, Pkcs11Token};
 use self::queue::ask;
 use crate::caller::Connection;
-use crate::config::TokenConfig;
+use crate::config::{TokenConfig, YubikeysConfig};
 use crate::ledger::Permit;
 use crate::secret::Secret;
 
+pub use attestations::Attestations;
 pub use error::{KeystoreError, Reached, StartError};
+pub use events::Event;
 pub use file::Written;
+pub use piv::{
+    Attested, CardFacts, CardSetup, Count, NoSuchSlot, Origin, PinPolicy, PivOptions, PivSlot, SlotFacts, TouchPolicy,
+};
 pub use place::{KeyInfo, KeySelector, Listing, Located, Place, PlaceState, TokenInfo, Tries};
 pub use queue::PATIENCE;
 pub use trustdir::TrustDir;
@@ -62,7 +73,10 @@ pub struct Keystores {
 /// The senders are dropped first, which ends the threads; then the farewell waits for them.
 #[derive(Debug)]
 struct Shared {
-    tokens: Vec<Keystore>,
+    tokens: Vec<Arc<Keystore>>,
+    yubikeys: Option<Yubikeys>,
+    events: Events,
+    attestations: Attestations,
     files: SyncSender<FileRequest>,
     _farewell: Farewell,
 }
@@ -86,7 +100,11 @@ impl Keystores {
     ///
     /// # Errors
     /// `Module` if a module's path is not safe to load from, `Duplicate`, `Thread`.
-    pub fn start(tokens: &[TokenConfig]) -> Result<Self, StartError> {
+    pub fn start(
+        tokens: &[TokenConfig],
+        yubikeys: &YubikeysConfig,
+        attestations: Attestations,
+    ) -> Result<Self, StartError> {
         let mut served: BTreeMap<PathBuf, usize> = BTreeMap::new();
         for (position, config) in tokens.iter().enumerate() {
             if tokens.iter().take(position).any(|earlier| earlier.name() == config.name()) {
@@ -98,22 +116,35 @@ impl Keystores {
         let modules: BTreeMap<_, _> = served.iter().map(|(path, count)| (path, Module::new(path, *count))).collect();
 
         let (running, ended) = sync_channel(0);
+        let events = Events::new();
         let mut keystores = Vec::with_capacity(tokens.len());
         for config in tokens {
             let path = modulepath::checked(&config.module)?;
             if let Some(module) = modules.get(&path) {
                 let token = Pkcs11Token::new(Arc::clone(module), config.select.clone());
-                keystores.push(Keystore::start(config, token, &running)?);
+                let setup = Setup {
+                    name: config.name().to_owned(),
+                    module: Some(path.clone()),
+                    pin_file: config.pin_file.clone(),
+                    roles: config.roles.clone(),
+                    sessions: config.sessions,
+                    direct: config.sessions,
+                    patience: PATIENCE,
+                    events: events.clone(),
+                };
+                keystores.push(Arc::new(Keystore::start(setup, token, &running)?));
             }
         }
         let files = file::spawn(&running)?;
-        Ok(Self { shared: Arc::new(Shared { tokens: keystores, files, _farewell: Farewell(Mutex::new(ended)) }) })
+        let yubikeys = Yubikeys::start(yubikeys, &events, &running)?;
+        let _farewell = Farewell(Mutex::new(ended));
+        Ok(Self { shared: Arc::new(Shared { tokens: keystores, yubikeys, events, attestations, files, _farewell }) })
     }
 
     /// Every key that is in reach: tokens in the order of the configuration, then the files of `dir`. Tokens are read anew.
     pub async fn list(&self, dir: Option<&TrustDir>, connection: &Arc<Connection>) -> Listing {
         let mut listing = Listing::default();
-        for token in &self.shared.tokens {
+        for token in self.all().await {
             if let Err(error) = token.refresh().await {
                 listing.warnings.push(error.to_string());
             }
@@ -140,7 +171,7 @@ impl Keystores {
         connection: &Arc<Connection>,
     ) -> Vec<Located> {
         let mut places = Vec::new();
-        for token in &self.shared.tokens {
+        for token in self.all().await {
             places.extend(token.located(connection).await.into_iter().filter(|located| key.matches(&located.info)));
         }
         if let Some(dir) = dir {
@@ -173,7 +204,9 @@ impl Keystores {
         connection: &Arc<Connection>,
     ) -> Result<Vec<u8>, KeystoreError> {
         let path = match at {
-            Place::Token { token, .. } => return self.token(token)?.sign(permit, connection).await,
+            Place::Token { token, .. } | Place::Slot { token, .. } => {
+                return self.token(token).await?.sign(permit, connection).await;
+            }
             Place::File(path) => path.clone(),
         };
         let dir = dir.ok_or_else(|| KeystoreError::UnknownKey { key: permit.key().to_string() })?;
@@ -210,7 +243,7 @@ impl Keystores {
         scope: Scope,
         last_try: LastTry,
     ) -> Result<Vec<Place>, KeystoreError> {
-        self.token(token)?.unlock(pin, scope, last_try).await
+        self.token(token).await?.unlock(pin, scope, last_try).await
     }
 
     /// Decrypts a key file. `key` is a name or a canonical ID, in hexadecimal.
@@ -234,19 +267,29 @@ impl Keystores {
     /// `UnknownToken`, `Failed`.
     pub async fn lock(&self, token: Option<&str>) -> Result<(), KeystoreError> {
         if let Some(token) = token {
-            return self.token(token)?.lock().await;
+            return self.token(token).await?.lock().await;
         }
         let mut locked = ask(&self.shared.files, FILES, |reply| FileRequest::Lock { reply }).await;
-        for token in &self.shared.tokens {
+        for token in self.all().await {
             locked = locked.and(token.lock().await);
         }
         locked
     }
 
+    /// Forgets every PIN and passphrase that a person entered; what stands in files may be used on.
+    pub async fn forget(&self) {
+        for token in self.all().await {
+            token.forget();
+        }
+        if let Err(error) = ask(&self.shared.files, FILES, |reply| FileRequest::Lock { reply }).await {
+            tracing::error!(%error, "passphrases are not forgotten");
+        }
+    }
+
     /// The configured tokens, as they are now.
     pub async fn tokens(&self) -> Vec<TokenInfo> {
-        let mut tokens = Vec::with_capacity(self.shared.tokens.len());
-        for token in &self.shared.tokens {
+        let mut tokens = Vec::new();
+        for token in self.all().await {
             tokens.push(token.info().await);
         }
         tokens
@@ -260,12 +303,12 @@ impl Keystores {
         &self,
         token: &str,
         algorithm: Algorithm,
-        role: &str,
-        gun: Option<&Gun>,
+        (role, gun): (&str, Option<&Gun>),
+        piv: Option<PivOptions>,
         connection: &Arc<Connection>,
     ) -> Result<KeyInfo, KeystoreError> {
         writable(role)?;
-        self.token(token)?.generate(algorithm, role, gun, connection).await
+        self.token(token).await?.generate(algorithm, (role, gun), piv, connection).await
     }
 
     /// Makes a key in memory, for this connection. [`Self::set_passphrase`] writes it.
@@ -373,11 +416,37 @@ impl Keystores {
         ask(&self.shared.files, FILES, |reply| FileRequest::Remove { dir, key, reply }).await
     }
 
-    fn token(&self, name: &str) -> Result<&Keystore, KeystoreError> {
-        let found = self.shared.tokens.iter().find(|token| token.name() == name);
+    /// What happens to tokens from now on.
+    #[must_use]
+    pub fn events(&self) -> tokio::sync::broadcast::Receiver<Event> {
+        self.shared.events.listen()
+    }
+
+    /// Why no YubiKey can be seen, if none can.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.shared.yubikeys.as_ref().and_then(Yubikeys::trouble)
+    }
+
+    /// Tokens in the order of the configuration, then YubiKeys.
+    async fn all(&self) -> Vec<Arc<Keystore>> {
+        let yubikeys = self.yubikeys().await.into_iter().map(|yubikey| yubikey.keystore);
+        self.shared.tokens.iter().cloned().chain(yubikeys).collect()
+    }
+
+    async fn yubikeys(&self) -> Vec<Yubikey> {
+        match &self.shared.yubikeys {
+            Some(yubikeys) => yubikeys.all().await,
+            None => Vec::new(),
+        }
+    }
+
+    async fn token(&self, name: &str) -> Result<Arc<Keystore>, KeystoreError> {
+        let all = self.all().await;
+        let found = all.iter().find(|token| token.name() == name).cloned();
         found.ok_or_else(|| KeystoreError::UnknownToken {
             token: name.to_owned(),
-            configured: self.shared.tokens.iter().map(|token| token.name().to_owned()).collect(),
+            configured: all.iter().map(|token| token.name().to_owned()).collect(),
         })
     }
 }

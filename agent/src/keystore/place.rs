@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use signet_tuf::{KeyId, KeyName, PublicKey};
 
+use super::{CardFacts, PivSlot, SlotFacts};
+
 /// Where a key is. One key may be in several places.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
@@ -15,6 +17,13 @@ pub enum Place {
         /// The object's `pkcs11:` URI (RFC 7512).
         uri: String,
     },
+    /// A slot of a YubiKey.
+    Slot {
+        /// Its serial number.
+        token: String,
+        /// The slot.
+        slot: PivSlot,
+    },
     /// A key file, by its absolute path.
     File(PathBuf),
 }
@@ -24,8 +33,17 @@ impl Place {
     #[must_use]
     pub fn token(&self) -> Option<&str> {
         match self {
-            Self::Token { token, .. } => Some(token),
+            Self::Token { token, .. } | Self::Slot { token, .. } => Some(token),
             Self::File(_) => None,
+        }
+    }
+
+    /// The YubiKey's serial number and the slot, if that is where it is.
+    #[must_use]
+    pub fn slot(&self) -> Option<(String, PivSlot)> {
+        match self {
+            Self::Slot { token, slot } => Some((token.clone(), *slot)),
+            Self::Token { .. } | Self::File(_) => None,
         }
     }
 }
@@ -34,6 +52,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Token { uri, .. } => f.write_str(uri),
+            Self::Slot { token, slot } => write!(f, "yubikey:{token}/{slot}"),
             Self::File(path) => write!(f, "file:{}", path.display()),
         }
     }
@@ -65,6 +84,8 @@ pub struct KeyInfo {
     pub gun: Option<String>,
     /// Every place that holds it: tokens in the order of the configuration, then files.
     pub places: Vec<(Place, PlaceState)>,
+    /// What YubiKeys tell of it; in the order of their places.
+    pub slots: Vec<(String, SlotFacts)>,
 }
 
 /// All keys, with what could not be read beside them.
@@ -85,7 +106,10 @@ impl Listing {
                 (_, None) | (None, _) => key.key_id == info.key_id,
             };
             match self.keys.iter_mut().find(same) {
-                Some(known) => known.places.extend(info.places),
+                Some(known) => {
+                    known.places.extend(info.places);
+                    known.slots.extend(info.slots);
+                }
                 None => self.keys.push(info),
             }
         }
@@ -138,6 +162,8 @@ pub enum Tries {
     All,
     /// At least one wrong PIN since the last login (`CKF_USER_PIN_COUNT_LOW`).
     Fewer,
+    /// So many, two at least; it does not tell how many there were.
+    Left(u8),
     /// One more wrong PIN blocks it (`CKF_USER_PIN_FINAL_TRY`).
     Last,
     /// Blocked (`CKF_USER_PIN_LOCKED`).
@@ -155,8 +181,12 @@ pub struct TokenInfo {
     pub serial: String,
     /// Empty while the token is absent and was never seen.
     pub model: String,
-    /// The PKCS#11 module.
-    pub module: PathBuf,
+    /// The PKCS#11 module; none of a YubiKey.
+    pub module: Option<PathBuf>,
+    /// Only of a YubiKey that was seen.
+    pub card: Option<CardFacts>,
+    /// Its keys, if it is a YubiKey.
+    pub slots: Vec<(KeyInfo, SlotFacts)>,
     /// It answers.
     pub present: bool,
     /// By a lasting unlock or a PIN file, or because it asks for no login.

@@ -58,12 +58,13 @@ pub(super) async fn ask_within<T, R>(
 
 /// Puts a job into a shared queue and waits for its answer.
 pub(super) async fn ask_any<T, R>(
+    patience: Duration,
     jobs: &Jobs<R>,
     name: &str,
     request: impl FnOnce(Reply<T>) -> R,
 ) -> Result<T, KeystoreError> {
     let (sender, answer) = oneshot::channel();
-    if jobs.push(request(Reply(sender))) { wait(PATIENCE, name, answer).await } else { Err(KeystoreError::Busy) }
+    if jobs.push(request(Reply(sender))) { wait(patience, name, answer).await } else { Err(KeystoreError::Busy) }
 }
 
 async fn wait<T>(

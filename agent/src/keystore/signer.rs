@@ -13,7 +13,7 @@ use super::queue::{Reply, Taker};
 use super::token::{Access, Fault, LoginState, Session, Token};
 use super::{KeystoreError, Located, Reached};
 use crate::caller::Connection;
-use crate::ledger::Scheme;
+use crate::ledger::{Purpose, Scheme};
 
 /// One signature to make.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub(super) struct Order {
     pub(super) key: KeyName,
     pub(super) scheme: Scheme,
     pub(super) message: Bytes,
+    pub(super) purpose: Arc<Purpose>,
     pub(super) connection: Arc<Connection>,
 }
 
@@ -81,6 +82,9 @@ impl<T: Token> Signer<T> {
             // The second attempt proves nothing about the first.
             if first.reached() == Reached::Unknown {
                 let (token, what) = (self.board.name().to_owned(), first.describe());
+                if matches!(error, KeystoreError::Absent { .. }) {
+                    return KeystoreError::Absent { token, reached: Reached::Unknown };
+                }
                 return KeystoreError::Failed { token, what, reached: Reached::Unknown };
             }
             error
@@ -90,7 +94,7 @@ impl<T: Token> Signer<T> {
     fn attempt(&mut self, order: &Order) -> Result<Vec<u8>, Failure> {
         let epoch = self.admit(order)?;
         let session = self.session_of(epoch)?;
-        session.sign(order.key, order.scheme, &order.message).map_err(|fault| {
+        session.sign(order.key, order.scheme, &order.message, &order.purpose).map_err(|fault| {
             if fault == Fault::NoKey {
                 return Failure::Refused(KeystoreError::UnknownKey { key: order.key.to_string() });
             }

@@ -2,14 +2,18 @@
 
 use signet_tuf::{Algorithm, KeyName, PublicKey};
 
+use super::piv::{CardFacts, PivOptions, PivSlot, SlotFacts};
 use super::{Reached, Tries};
-use crate::ledger::Scheme;
+use crate::ledger::{Purpose, Scheme};
 use crate::secret::Secret;
 
-/// Something that holds private keys behind one PIN: a PKCS#11 token, or one key file behind its passphrase.
+/// Something that holds private keys behind one PIN: a PKCS#11 token, a YubiKey, or one key file behind its passphrase.
 pub(super) trait Token: Clone + Send + 'static {
     /// What one thread works with.
     type Session: Session + Send;
+
+    /// Whether a PIN outlives the token's absence: it is used again when the token comes back.
+    const KEEPS_PIN_WHEN_ABSENT: bool;
 
     /// Asks the token about itself; spends nothing (`C_GetTokenInfo`).
     fn info(&mut self) -> Result<Facts, Fault>;
@@ -36,10 +40,11 @@ pub(super) trait Session: 'static {
     fn find_keys(&mut self) -> Result<Vec<KeyObject>, Fault>;
 
     /// Signs; the signature has TUF's form (`C_SignInit`, `C_Sign`).
-    fn sign(&mut self, key: KeyName, scheme: Scheme, message: &[u8]) -> Result<Vec<u8>, Fault>;
+    /// `purpose` is told to whoever has to touch the token.
+    fn sign(&mut self, key: KeyName, scheme: Scheme, message: &[u8], purpose: &Purpose) -> Result<Vec<u8>, Fault>;
 
     /// Makes a key that can sign and cannot be taken out (`C_GenerateKeyPair`).
-    fn generate_key_pair(&mut self, algorithm: Algorithm, label: &str) -> Result<KeyObject, Fault>;
+    fn generate_key_pair(&mut self, wanted: &NewKey) -> Result<KeyObject, Fault>;
 }
 
 /// What a session may change.
@@ -86,6 +91,18 @@ pub(super) struct Facts {
     pub(super) model: String,
     pub(super) login: Login,
     pub(super) tries: Tries,
+    /// Only of a YubiKey.
+    pub(super) card: Option<CardFacts>,
+}
+
+/// A key that is to be made.
+#[derive(Debug, Clone)]
+pub(super) struct NewKey {
+    pub(super) algorithm: Algorithm,
+    /// `CKA_LABEL`.
+    pub(super) label: String,
+    /// Only on a YubiKey.
+    pub(super) piv: Option<PivOptions>,
 }
 
 /// A key pair, as it is seen on a token.
@@ -96,6 +113,8 @@ pub(super) struct KeyObject {
     /// `CKA_LABEL`.
     pub(super) label: String,
     pub(super) public: PublicKey,
+    /// Only on a YubiKey.
+    pub(super) slot: Option<SlotFacts>,
 }
 
 /// Why a token did not do it.
@@ -111,8 +130,24 @@ pub(super) enum Fault {
     AlreadyLoggedIn,
     /// The PIN is wrong, and a try is spent.
     PinIncorrect,
+    /// It cannot be the PIN, so it was not tried.
+    PinMalformed(String),
     /// No tries are left.
     PinBlocked,
+    /// One more wrong one would block it, and nobody said that it may.
+    LastTry,
+    /// The PUK is wrong, and a try is spent.
+    PukIncorrect(Tries),
+    /// No tries are left for the PUK either.
+    PukBlocked,
+    /// A secret that everybody knows would stay, or would be set.
+    FactorySecret(String),
+    /// Nobody touched it in time; nothing was signed.
+    TouchTimeout,
+    /// The slot holds a key.
+    SlotOccupied { slot: PivSlot, certain: bool },
+    /// The management key is wanted, or is wrong.
+    ManagementKey { wrong: bool },
     /// The session sees no private key of that name.
     NoKey,
     /// The token cannot do this.
@@ -132,7 +167,15 @@ impl Fault {
             Self::Absent | Self::Lost { .. } | Self::NotLoggedIn => true,
             Self::AlreadyLoggedIn
             | Self::PinIncorrect
+            | Self::PinMalformed(_)
             | Self::PinBlocked
+            | Self::LastTry
+            | Self::PukIncorrect(_)
+            | Self::PukBlocked
+            | Self::FactorySecret(_)
+            | Self::TouchTimeout
+            | Self::SlotOccupied { .. }
+            | Self::ManagementKey { .. }
             | Self::NoKey
             | Self::Unsupported(_)
             | Self::Corrupt(_)
@@ -149,7 +192,15 @@ impl Fault {
             | Self::NotLoggedIn
             | Self::AlreadyLoggedIn
             | Self::PinIncorrect
+            | Self::PinMalformed(_)
             | Self::PinBlocked
+            | Self::LastTry
+            | Self::PukIncorrect(_)
+            | Self::PukBlocked
+            | Self::FactorySecret(_)
+            | Self::TouchTimeout
+            | Self::SlotOccupied { .. }
+            | Self::ManagementKey { .. }
             | Self::NoKey
             | Self::Unsupported(_)
             | Self::Corrupt(_)
@@ -165,10 +216,19 @@ impl Fault {
             Self::AlreadyLoggedIn => "already logged in".to_owned(),
             Self::PinIncorrect => "the PIN is incorrect".to_owned(),
             Self::PinBlocked => "the PIN is blocked".to_owned(),
+            Self::LastTry => "one try is left".to_owned(),
+            Self::PukIncorrect(_) => "the PUK is incorrect".to_owned(),
+            Self::PukBlocked => "the PUK is blocked".to_owned(),
+            Self::FactorySecret(what) => format!("the factory's {what}"),
+            Self::TouchTimeout => "nobody touched it in time".to_owned(),
+            Self::SlotOccupied { slot, .. } => format!("slot {slot} holds a key"),
+            Self::ManagementKey { wrong: false } => "its management key is wanted".to_owned(),
+            Self::ManagementKey { wrong: true } => "the management key is wrong".to_owned(),
             Self::NoKey => "the private key is not there".to_owned(),
             Self::Lost { what, .. }
             | Self::Refused { what, .. }
             | Self::Unsupported(what)
+            | Self::PinMalformed(what)
             | Self::Corrupt(what)
             | Self::Unsafe(what) => what.clone(),
         }

@@ -1,6 +1,7 @@
 //! Who may use what was unlocked, and for how long.
 
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use crate::caller::Connection;
 
@@ -9,8 +10,17 @@ use crate::caller::Connection;
 pub enum Scope {
     /// As long as one client's connection.
     Connection(Weak<Connection>),
-    /// Until it is locked again or the agent ends.
-    Lasting,
+    /// Until it is locked again, the agent ends, or this moment comes.
+    Lasting(Option<Instant>),
+}
+
+impl Scope {
+    /// Lasting, but no longer than so many seconds; 0: without a limit.
+    #[must_use]
+    pub fn lasting(seconds: u64) -> Self {
+        let limit = (seconds > 0).then(|| Instant::now().checked_add(Duration::from_secs(seconds)));
+        Self::Lasting(limit.flatten())
+    }
 }
 
 /// What to do when one PIN try is left.
@@ -25,14 +35,26 @@ pub enum LastTry {
 /// The unlocks of one token or key file that live at the same time.
 #[derive(Debug, Default)]
 pub(super) struct Unlocks {
-    lasting: bool,
+    lasting: Option<Lasting>,
     connections: Vec<Weak<Connection>>,
+}
+
+/// An unlock for everybody.
+#[derive(Debug, Clone, Copy)]
+struct Lasting {
+    until: Option<Instant>,
+}
+
+impl Lasting {
+    fn lives(&self) -> bool {
+        self.until.is_none_or(|until| Instant::now() < until)
+    }
 }
 
 impl Unlocks {
     pub(super) fn add(&mut self, scope: Scope) {
         match scope {
-            Scope::Lasting => self.lasting = true,
+            Scope::Lasting(until) => self.lasting = Some(Lasting { until }),
             Scope::Connection(connection) => {
                 if !self.connections.iter().any(|known| known.ptr_eq(&connection)) {
                     self.connections.push(connection);
@@ -48,11 +70,11 @@ impl Unlocks {
     }
 
     pub(super) fn admits(&self, connection: &Arc<Connection>) -> bool {
-        self.lasting || self.connections.iter().any(|known| std::ptr::eq(known.as_ptr(), Arc::as_ptr(connection)))
+        self.is_lasting() || self.connections.iter().any(|known| std::ptr::eq(known.as_ptr(), Arc::as_ptr(connection)))
     }
 
     pub(super) fn is_lasting(&self) -> bool {
-        self.lasting
+        self.lasting.is_some_and(|lasting| lasting.lives())
     }
 
     pub(super) fn clear(&mut self) {
@@ -84,9 +106,20 @@ mod tests {
     fn a_lasting_unlock_is_for_everyone() {
         let any = Arc::new(Connection::new(Principal::from_uid(1)));
         let mut unlocks = Unlocks::default();
-        unlocks.add(Scope::Lasting);
+        unlocks.add(Scope::Lasting(None));
         assert!(unlocks.admits(&any) && unlocks.sweep() && unlocks.is_lasting());
         unlocks.clear();
         assert!(!unlocks.admits(&any));
+    }
+
+    #[test]
+    fn a_lasting_unlock_may_have_an_end() {
+        let any = Arc::new(Connection::new(Principal::from_uid(1)));
+        let mut unlocks = Unlocks::default();
+        unlocks.add(Scope::Lasting(Some(std::time::Instant::now())));
+        assert!(!unlocks.admits(&any) && !unlocks.sweep());
+        unlocks.add(Scope::lasting(3600));
+        assert!(unlocks.admits(&any) && unlocks.sweep());
+        assert!(matches!(Scope::lasting(0), Scope::Lasting(None)));
     }
 }

@@ -6,13 +6,13 @@
 mod judge;
 mod permit;
 mod refusals;
+mod statement;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 use std::{path::Path, sync::Arc};
 
-use bytes::Bytes;
 use signet_tuf::{Digest, Gun, KeyName, Version};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -26,7 +26,8 @@ use crate::{
     store::{Store, StoreError},
 };
 
-pub use permit::{Permit, Scheme, Seq};
+pub use permit::{Permit, Purpose, Scheme, Seq};
+pub use statement::{Statement, StatementAsk};
 
 /// Requests that wait for the writer; more are refused as busy.
 const QUEUE: usize = 256;
@@ -44,21 +45,6 @@ pub struct Ask {
     pub keys: Vec<(KeyName, Scheme)>,
     /// Findings acknowledged for these bytes.
     pub acknowledged: Vec<String>,
-}
-
-/// A request for a root certificate.
-#[derive(Debug)]
-pub struct CertificateAsk {
-    /// Who asks.
-    pub principal: Principal,
-    /// The certificate's common name.
-    pub gun: Gun,
-    /// The key that signs itself.
-    pub key: KeyName,
-    /// How.
-    pub scheme: Scheme,
-    /// DER of TBSCertificate, built by the agent.
-    pub to_be_signed: Bytes,
 }
 
 /// Leave to sign.
@@ -194,7 +180,7 @@ struct Settlement {
 /// What the writer is asked.
 enum Op {
     Decide(Box<Ask>, Reply<Grant>),
-    Certify(Box<CertificateAsk>, Reply<Grant>),
+    State(Box<StatementAsk>, Reply<Grant>),
     Settle(Settlement),
     Refuse(RefusedRequest),
     Append { principal: Option<Principal>, event: Event, token: Option<(KeyName, String)>, reply: Reply<u64> },
@@ -276,12 +262,12 @@ impl Ledger {
         self.ask(|reply| Op::Decide(Box::new(ask), reply)).await
     }
 
-    /// Records leave to sign a certificate that the agent has built.
+    /// Records leave to sign what the agent has built by itself.
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub async fn certify(&self, ask: CertificateAsk) -> Result<Grant, LedgerError> {
-        self.ask(|reply| Op::Certify(Box::new(ask), reply)).await
+    pub async fn state(&self, ask: StatementAsk) -> Result<Grant, LedgerError> {
+        self.ask(|reply| Op::State(Box::new(ask), reply)).await
     }
 
     /// Records what became of a permit. It is not waited for: the grant was durable already.

@@ -1,5 +1,7 @@
 //! The only key to a keystore: granted by the ledger after its commit, for one key and one byte string.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use signet_tuf::KeyName;
 
@@ -20,6 +22,15 @@ pub enum Scheme {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Seq(pub u64);
 
+/// What a signature is for, told to whoever has to touch a token.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Purpose {
+    /// The collection; empty for what belongs to none.
+    pub gun: String,
+    /// The role, or what else is signed.
+    pub role: String,
+}
+
 /// A recorded grant. It is settled exactly once, by [`super::Ledger::settle`]; one that is lost in a crash is
 /// recorded as unknown at the next start, and keeps its version claimed.
 #[must_use = "a permit is settled exactly once"]
@@ -29,17 +40,18 @@ pub struct Permit {
     key: KeyName,
     scheme: Scheme,
     message: Bytes,
+    purpose: Arc<Purpose>,
 }
 
 impl Permit {
-    pub(in crate::ledger) fn grant(seq: Seq, key: KeyName, scheme: Scheme, message: Bytes) -> Self {
-        Self { seq, key, scheme, message }
+    pub(in crate::ledger) fn grant(seq: Seq, key: KeyName, scheme: Scheme, message: Bytes, purpose: Purpose) -> Self {
+        Self { seq, key, scheme, message, purpose: purpose.into() }
     }
 
     /// A permit without a record.
     #[cfg(test)]
     pub(crate) fn for_test(key: KeyName, scheme: Scheme, message: &[u8]) -> Self {
-        Self::grant(Seq(0), key, scheme, Bytes::copy_from_slice(message))
+        Self::grant(Seq(0), key, scheme, Bytes::copy_from_slice(message), Purpose::default())
     }
 
     /// Where the grant stands in the log.
@@ -58,6 +70,12 @@ impl Permit {
     #[must_use]
     pub fn scheme(&self) -> Scheme {
         self.scheme
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn purpose(&self) -> &Arc<Purpose> {
+        &self.purpose
     }
 
     /// The exact bytes that go under the signature.

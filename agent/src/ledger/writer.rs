@@ -5,14 +5,15 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    CertificateAsk, Entry, Grant, Head, LedgerError, Limits, Op, Outcome, Permit, Preview, Reply, Seq, Settlement,
-    TriedAt,
+    Entry, Grant, Head, LedgerError, Limits, Op, Outcome, Permit, Preview, Purpose, Reply, Seq, Settlement,
+    StatementAsk, TriedAt,
     judge::{Judge, Verdict},
     refusals::Refusals,
 };
 use crate::{
     caller::Principal,
     clock::Clock,
+    intent::Intent,
     log::{self, Event, Frontier, Record},
     policy,
     store::{Batch, BatchError, NewPermit, Store, StoreError, StoredRecord},
@@ -189,7 +190,7 @@ fn fail(op: Op, failure: &str) {
     let mut answers = Vec::new();
     let unavailable = || LedgerError::Unavailable(failure.to_owned());
     let done = match op {
-        Op::Decide(_, reply) | Op::Certify(_, reply) => answer(&mut answers, reply, Ok(Err(unavailable()))),
+        Op::Decide(_, reply) | Op::State(_, reply) => answer(&mut answers, reply, Ok(Err(unavailable()))),
         Op::Append { reply, .. } | Op::Published { reply, .. } | Op::Abandon { reply, .. } => {
             answer(&mut answers, reply, Ok(Err(unavailable())))
         }
@@ -213,8 +214,8 @@ impl State {
                 let result = self.decide(batch, &ask);
                 answer(answers, reply, result)
             }
-            Op::Certify(ask, reply) => {
-                let result = self.certify(batch, &ask);
+            Op::State(ask, reply) => {
+                let result = self.state(batch, &ask);
                 answer(answers, reply, result)
             }
             Op::Settle(settlement) => self.settle_once(batch, settlement),
@@ -290,23 +291,21 @@ impl State {
                 key: *key,
                 line: Some((line, &ask.intent.role, ask.intent.version())),
             })?;
-            permits.push(Permit::grant(Seq(seq), *key, *scheme, ask.intent.signed.clone()));
+            let Intent { gun, role, signed, .. } = ask.intent.as_ref();
+            let purpose = Purpose { gun: gun.to_string(), role: role.to_string() };
+            permits.push(Permit::grant(Seq(seq), *key, *scheme, signed.clone(), purpose));
         }
         Ok(Ok(Grant { permits, decision: decision.as_str(), seq: Seq(seq), notices }))
     }
 
-    fn certify(&mut self, batch: &Batch<'_>, ask: &CertificateAsk) -> Stored<Result<Grant, LedgerError>> {
+    fn state(&mut self, batch: &Batch<'_>, ask: &StatementAsk) -> Stored<Result<Grant, LedgerError>> {
         if let Err(denied) = policy::decide(&self.owner, &ask.principal) {
             return Ok(Err(denied.into()));
         }
-        let event = Event::Certificate {
-            gun: ask.gun.clone(),
-            key: ask.key,
-            digest: signet_tuf::Digest::of(&ask.to_be_signed),
-        };
+        let (event, purpose) = ask.statement.recorded(ask.key, signet_tuf::Digest::of(&ask.message));
         let seq = self.append(batch, Some(ask.principal.clone()), event)?;
         batch.add_permit(&NewPermit { seq, key: ask.key, line: None })?;
-        let permit = Permit::grant(Seq(seq), ask.key, ask.scheme, ask.to_be_signed.clone());
+        let permit = Permit::grant(Seq(seq), ask.key, ask.scheme, ask.message.clone(), purpose);
         Ok(Ok(Grant { permits: vec![permit], decision: "first", seq: Seq(seq), notices: Vec::new() }))
     }
 

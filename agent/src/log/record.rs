@@ -70,6 +70,28 @@ pub enum Event {
         /// SHA-256 of the DER of TBSCertificate.
         digest: Digest,
     },
+    /// Leave to self-sign the certificate of a token's slot that the agent built.
+    SlotCertificate {
+        /// Its common name.
+        role: String,
+        /// Its organization; empty if the key serves any collection.
+        gun: String,
+        /// The key that it certifies and that signs it.
+        key: KeyName,
+        /// SHA-256 of the DER of TBSCertificate.
+        digest: Digest,
+        /// Where the key is.
+        place: String,
+    },
+    /// Leave to sign that a key can sign.
+    Drill {
+        /// The key.
+        key: KeyName,
+        /// SHA-256 of the statement.
+        digest: Digest,
+        /// Where the key is.
+        place: String,
+    },
     /// What became of a grant.
     Outcome {
         /// Sequence number of the grant.
@@ -137,6 +159,13 @@ pub enum Event {
     Unlocked {
         /// The token, as configured.
         token: String,
+    },
+    /// A secret of a token was replaced, or all its keys were destroyed.
+    TokenChanged {
+        /// The token, as configured.
+        token: String,
+        /// "pin", "puk", "management-key" or "reset".
+        what: &'static str,
     },
     /// Lasting unlocks ended on demand.
     Locked {
@@ -235,6 +264,7 @@ impl Event {
                 fields.text("key", key);
                 fields.text("digest", digest);
             }
+            Self::SlotCertificate { .. } | Self::Drill { .. } => self.encode_statement(fields),
             Self::Outcome { of, key, outcome, place } => {
                 fields.text("kind", "outcome");
                 fields.number("of", *of);
@@ -283,10 +313,30 @@ impl Event {
                 fields.text("kind", "unlocked");
                 fields.text("token", token);
             }
+            Self::TokenChanged { token, what } => {
+                fields.text("kind", "token-changed");
+                fields.text("token", token);
+                fields.text("what", what);
+            }
             Self::Locked { token } => {
                 fields.text("kind", "locked");
                 fields.text("token", token);
             }
+        }
+    }
+
+    fn encode_statement(&self, fields: &mut Fields) {
+        if let Self::SlotCertificate { role, gun, .. } = self {
+            fields.text("kind", "slot-certificate");
+            fields.text("role", role);
+            fields.text("gun", gun);
+        } else {
+            fields.text("kind", "drill");
+        }
+        if let Self::SlotCertificate { key, digest, place, .. } | Self::Drill { key, digest, place } = self {
+            fields.text("key", key);
+            fields.text("digest", digest);
+            fields.text("place", place);
         }
     }
 }

@@ -6,13 +6,13 @@ use signet_proto::v1::{self, generate_key_request::Place as Wanted, keys_server}
 use signet_tuf::{Algorithm, Gun};
 use tonic::{Request, Response, Status};
 
-use super::{Services, optional_path, status};
+use super::{Services, decode, encode, optional_path, status};
 use crate::{
     caller::Connection,
-    keystore::{KeyInfo, KeystoreError, Place, PlaceState, TrustDir, Written},
+    keystore::{KeyInfo, KeystoreError, PinPolicy, PivOptions, Place, TouchPolicy, TrustDir, Written},
     log::{Event, KeyFileAct},
     secret::Secret,
-    sign::{CertificateRequest, SignError, Signing, open_trust_dir},
+    sign::{CertificateRequest, SignError, Signing, SlotLabel, open_trust_dir},
 };
 
 #[tonic::async_trait]
@@ -22,7 +22,7 @@ impl keys_server::Keys for Services {
         let dir = open(request.into_inner().trust_dir).await?;
         let listing = self.signing.keystores.list(dir.as_ref(), &connection).await;
         Ok(Response::new(v1::ListKeysResponse {
-            keys: listing.keys.into_iter().map(key).collect(),
+            keys: listing.keys.into_iter().map(|info| self.key(info)).collect(),
             warnings: listing.warnings,
         }))
     }
@@ -32,7 +32,8 @@ impl keys_server::Keys for Services {
         let v1::GetKeyRequest { key: wanted, trust_dir } = request.into_inner();
         let dir = open(trust_dir).await?;
         let listing = self.signing.keystores.list(dir.as_ref(), &connection).await;
-        let found = listing.keys.into_iter().map(key).find(|key| key.name == wanted || key.key_id == wanted);
+        let found =
+            listing.keys.into_iter().map(|info| self.key(info)).find(|key| key.name == wanted || key.key_id == wanted);
         let found = found.ok_or_else(|| status::status(KeystoreError::UnknownKey { key: wanted }))?;
         Ok(Response::new(v1::GetKeyResponse { key: Some(found) }))
     }
@@ -45,16 +46,25 @@ impl keys_server::Keys for Services {
         let asked = request.into_inner();
         let algorithm: Algorithm = asked.algorithm.parse().map_err(|error| status::bad_request("algorithm", error))?;
         let gun = gun(&asked.gun)?;
+        let mut notices = Vec::new();
         let (made, wants_passphrase) = match asked.place {
             Some(Wanted::Token(token)) => {
+                let piv = asked.piv.map(decode::piv_options).transpose()?;
                 let signing = self.signing.clone();
-                let made = self.finish(async move {
+                let made = self.finish_signing(async move {
+                    let for_what = (asked.role.as_str(), gun.as_ref());
                     let keystores = &signing.keystores;
-                    let made = keystores.generate_on_token(&token, algorithm, &asked.role, gun.as_ref(), &connection);
-                    record_made(&signing, &connection, made.await?).await
+                    let made = keystores.generate_on_token(&token, algorithm, for_what, piv.clone(), &connection);
+                    let info = record_made(&signing, &connection, made.await?).await?;
+                    let unattested = signing.keep_attestation(&info).await;
+                    let label =
+                        SlotLabel { role: asked.role, gun, management_key: piv.and_then(|piv| piv.management_key) };
+                    let (info, unlabelled) = signing.label_slot(info, &label, &connection).await;
+                    Ok((info, unattested.into_iter().chain(unlabelled)))
                 });
-                let made = made.await?;
-                (made, false)
+                let (info, notice) = made.await?;
+                notices.extend(notice);
+                (info, false)
             }
             Some(Wanted::TrustDir(dir)) => {
                 let dir = open_wanted(dir).await?;
@@ -64,7 +74,7 @@ impl keys_server::Keys for Services {
             }
             None => return Err(status::bad_request("place", "a token or a trust directory is wanted")),
         };
-        Ok(Response::new(v1::GenerateKeyResponse { key: Some(key(made)), wants_passphrase, notices: Vec::new() }))
+        Ok(Response::new(v1::GenerateKeyResponse { key: Some(self.key(made)), wants_passphrase, notices }))
     }
 
     async fn import(&self, request: Request<v1::ImportKeyRequest>) -> Result<Response<v1::ImportKeyResponse>, Status> {
@@ -75,11 +85,10 @@ impl keys_server::Keys for Services {
         let gun = gun(&asked.gun)?;
         let dir = match asked.place {
             Some(v1::import_key_request::Place::TrustDir(dir)) => open_wanted(dir).await?,
-            Some(v1::import_key_request::Place::Token(_)) => {
-                return Err(status::bad_request(
-                    "place",
-                    "a key can only be imported into a trust directory, not into a token",
-                ));
+            Some(v1::import_key_request::Place::Token(token)) => {
+                let piv = asked.piv.map(decode::piv_options).transpose()?;
+                let for_what = (asked.role, gun);
+                return self.import_on_token(token, (pem, passphrase), for_what, piv, connection).await;
             }
             None => return Err(status::bad_request("place", "a trust directory is wanted")),
         };
@@ -89,16 +98,28 @@ impl keys_server::Keys for Services {
             let id = asked.key_id.parse().map_err(|error| status::bad_request("key_id", error))?;
             let stored = keystores.import_sealed(&dir, pem, id, for_what, &connection).await.map_err(status::status)?;
             record_file(&self.signing, &connection, KeyFileAct::Imported, &stored).await.map_err(status::status)?;
-            return Ok(Response::new(v1::ImportKeyResponse { key: Some(key(stored)), wants_passphrase: false }));
+            return Ok(Response::new(v1::ImportKeyResponse {
+                key: Some(self.key(stored)),
+                wants_passphrase: false,
+                notices: Vec::new(),
+            }));
         }
         let held = keystores.import(&dir, pem, passphrase, for_what, &connection).await.map_err(status::status)?;
         if new.is_empty() {
-            return Ok(Response::new(v1::ImportKeyResponse { key: Some(key(held)), wants_passphrase: true }));
+            return Ok(Response::new(v1::ImportKeyResponse {
+                key: Some(self.key(held)),
+                wants_passphrase: true,
+                notices: Vec::new(),
+            }));
         }
         let signing = self.signing.clone();
         let id = held.key_id.to_string();
         let written = self.finish(async move { seal(&signing, &connection, &dir, &id, None, new).await }).await?;
-        Ok(Response::new(v1::ImportKeyResponse { key: Some(key(written)), wants_passphrase: false }))
+        Ok(Response::new(v1::ImportKeyResponse {
+            key: Some(self.key(written)),
+            wants_passphrase: false,
+            notices: Vec::new(),
+        }))
     }
 
     async fn export(&self, request: Request<v1::ExportKeyRequest>) -> Result<Response<v1::ExportKeyResponse>, Status> {
@@ -145,12 +166,34 @@ impl keys_server::Keys for Services {
         let old = (!old.is_empty()).then_some(old);
         let signing = self.signing.clone();
         let changed = self.finish(async move { seal(&signing, &connection, &dir, &asked.key, old, new).await });
-        Ok(Response::new(v1::ChangePassphraseResponse { key: Some(key(changed.await?)) }))
+        Ok(Response::new(v1::ChangePassphraseResponse { key: Some(self.key(changed.await?)) }))
     }
 
     async fn attest(&self, request: Request<v1::AttestKeyRequest>) -> Result<Response<v1::AttestKeyResponse>, Status> {
-        self.caller(&request)?;
-        Err(status::not_served("Keys.Attest"))
+        let connection = self.caller(&request)?;
+        let wanted = request.into_inner().key;
+        let listing = self.signing.keystores.list(None, &connection).await;
+        let found = listing.keys.into_iter().find(|info| is_meant(info, &wanted));
+        let info = found.ok_or_else(|| status::status(KeystoreError::UnknownKey { key: wanted.clone() }))?;
+        let slot = info.places.iter().find_map(|(place, _)| place.slot().map(|slot| (place.clone(), slot)));
+        let (Some((place, (token, slot))), Some(public)) = (slot, info.public.as_ref()) else {
+            let (place, what) = (format!("key {wanted}"), "attestation: it is on no YubiKey".to_owned());
+            return Err(status::status(KeystoreError::NotSupported { place, what }));
+        };
+        let attested = self.signing.keystores.attest(&token, slot, public).await;
+        let (chain, attested) = attested.map_err(status::status)?;
+        let state = encode::attestation(Some(&attested));
+        let word = |word: Option<&'static str>| word.unwrap_or_default().to_owned();
+        Ok(Response::new(v1::AttestKeyResponse {
+            chain,
+            place: place.to_string(),
+            state: state.into(),
+            message: attested.anchor.unwrap_or_else(|why| why),
+            serial: attested.serial.map(|serial| serial.to_string()).unwrap_or_default(),
+            firmware: attested.firmware.unwrap_or_default(),
+            pin_policy: word(attested.pin.map(PinPolicy::as_str)),
+            touch_policy: word(attested.touch.map(TouchPolicy::as_str)),
+        }))
     }
 
     async fn certify(
@@ -173,15 +216,59 @@ impl keys_server::Keys for Services {
 }
 
 impl Services {
+    fn key(&self, info: KeyInfo) -> v1::Key {
+        let attested = info.public.as_ref().and_then(|public| self.signing.keystores.attestations().of(public));
+        encode::key(info, attested.as_ref())
+    }
+
+    async fn import_on_token(
+        &self,
+        token: String,
+        secrets: (Secret, Secret),
+        (role, gun): (String, Option<Gun>),
+        piv: Option<PivOptions>,
+        connection: Arc<Connection>,
+    ) -> Result<Response<v1::ImportKeyResponse>, Status> {
+        let signing = self.signing.clone();
+        let stored = self.finish_signing(async move {
+            let options = piv.clone().unwrap_or_default();
+            let for_what = (role.as_str(), gun.as_ref());
+            let keystores = &signing.keystores;
+            let stored = keystores.import_on_token(&token, secrets, for_what, options, &connection).await?;
+            record_import(&signing, &connection, &stored).await?;
+            let label = SlotLabel { role, gun, management_key: piv.and_then(|piv| piv.management_key) };
+            Ok(signing.label_slot(stored, &label, &connection).await)
+        });
+        let (info, notice) = stored.await?;
+        let notices = notice.into_iter().collect();
+        Ok(Response::new(v1::ImportKeyResponse { key: Some(self.key(info)), wants_passphrase: false, notices }))
+    }
+
     /// A key of a trust directory's files.
     async fn file_key(&self, dir: &TrustDir, wanted: &str, connection: &Arc<Connection>) -> Result<KeyInfo, Status> {
         let listing = self.signing.keystores.list(Some(dir), connection).await;
-        let is_meant = |info: &KeyInfo| {
-            info.key_id.to_string() == wanted || info.name.is_some_and(|name| name.to_string() == wanted)
-        };
-        let found = listing.keys.into_iter().find(is_meant);
+        let found = listing.keys.into_iter().find(|info| is_meant(info, wanted));
         found.ok_or_else(|| status::status(KeystoreError::UnknownKey { key: wanted.to_owned() }))
     }
+}
+
+fn is_meant(info: &KeyInfo, wanted: &str) -> bool {
+    info.key_id.to_string() == wanted || info.name.is_some_and(|name| name.to_string() == wanted)
+}
+
+async fn record_import(signing: &Signing, connection: &Connection, info: &KeyInfo) -> Result<(), SignError> {
+    let place = info.places.first();
+    let event = Event::KeyFile {
+        act: KeyFileAct::Imported,
+        key_id: info.key_id,
+        role: info.role.clone().unwrap_or_default(),
+        gun: info.gun.clone().unwrap_or_default(),
+        place: place.map(|(place, _)| place.to_string()).unwrap_or_default(),
+    };
+    let token = place.and_then(|(place, _)| place.token());
+    let token = info.name.zip(token.map(str::to_owned));
+    signing.ledger.key_made(connection.principal().clone(), event, token).await?;
+    Ok(())
 }
 
 /// Writes a key file under a passphrase, and records what that meant.
@@ -258,29 +345,4 @@ async fn open(path: String) -> Result<Option<TrustDir>, Status> {
 
 async fn open_wanted(path: String) -> Result<TrustDir, Status> {
     open(path).await?.ok_or_else(|| status::bad_request("trust_dir", "an absolute path is wanted"))
-}
-
-fn key(info: KeyInfo) -> v1::Key {
-    v1::Key {
-        name: info.name.map(|name| name.to_string()).unwrap_or_default(),
-        key_id: info.key_id.to_string(),
-        algorithm: info.public.as_ref().map(|public| public.algorithm().to_string()).unwrap_or_default(),
-        spki: info.public.as_ref().map(|public| public.spki().to_vec()).unwrap_or_default(),
-        role: info.role.unwrap_or_default(),
-        gun: info.gun.unwrap_or_default(),
-        places: info.places.iter().map(|(place, state)| encode_place(place, *state)).collect(),
-    }
-}
-
-fn encode_place(place: &Place, state: PlaceState) -> v1::Place {
-    let (kind, token) = match place {
-        Place::Token { token, .. } => (v1::PlaceKind::Pkcs11, token.clone()),
-        Place::File(_) => (v1::PlaceKind::File, String::new()),
-    };
-    let state = match state {
-        PlaceState::Ready => v1::PlaceState::Ready,
-        PlaceState::Locked => v1::PlaceState::Locked,
-        PlaceState::Absent => v1::PlaceState::Absent,
-    };
-    v1::Place { kind: kind.into(), uri: place.to_string(), state: state.into(), token, ..v1::Place::default() }
 }

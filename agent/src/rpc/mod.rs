@@ -2,6 +2,8 @@
 
 mod agent;
 mod audit;
+mod decode;
+mod encode;
 mod keys;
 mod signing;
 mod status;
@@ -42,6 +44,8 @@ pub struct About {
     pub config_file: Option<PathBuf>,
     /// 0: never ends by itself.
     pub idle_timeout_seconds: u64,
+    /// A lasting unlock ends after so long; 0: when it is locked.
+    pub unlock_seconds: u64,
     /// New keys of a role are made on a token: role, token.
     pub generate: Vec<(String, String)>,
 }

@@ -38,11 +38,6 @@ pub(super) fn denied(denied: &Denied) -> Status {
     make(Reason::DeniedByPolicy, denied.to_string(), Vec::new())
 }
 
-/// A call of the interface that this version does not serve.
-pub(super) fn not_served(call: &str) -> Status {
-    Status::unimplemented(format!("{call} is not served by version {} of the agent", env!("CARGO_PKG_VERSION")))
-}
-
 fn make(reason: Reason, message: String, metadata: Vec<(&'static str, String)>) -> Status {
     let details = ErrorDetails::with_error_info(reason.as_str(), DOMAIN, owned(metadata));
     Status::with_error_details(code(reason), message, details)

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use signet_tuf::{Algorithm, Gun, PublicKey, certificate::Template};
+use signet_tuf::{
+    Algorithm, Gun, Method, PublicKey,
+    certificate::{Subject, Template},
+};
 use time::{Duration, OffsetDateTime};
 
 use super::{Hand, SignError, Signing, hands::scheme, open_trust_dir};
 use crate::{
     caller::Connection,
     keystore::{KeystoreError, PlaceState, TrustDir},
-    ledger::{CertificateAsk, Scheme},
+    ledger::{Scheme, Statement, StatementAsk},
 };
 
 /// Notary's certificates live ten years.
@@ -68,17 +70,16 @@ impl Signing {
     ) -> Result<Certified, SignError> {
         let trust_dir = open_trust_dir(request.trust_dir.clone()).await?;
         let public = self.public_key(&request.key, trust_dir.as_ref(), connection).await?;
-        let template = template(&request, &public)?;
+        let (gun, template) = template(&request, &public)?;
         let hand = self.hand_for(&public, trust_dir.as_ref(), connection).await?;
-        let to_be_signed: Bytes = template.to_be_signed().into();
         let mut grant = self
             .ledger
-            .certify(CertificateAsk {
+            .state(StatementAsk {
                 principal: connection.principal().clone(),
-                gun: template.gun.clone(),
+                statement: Statement::RootCertificate { gun },
                 key: public.name(),
                 scheme: hand.scheme,
-                to_be_signed,
+                message: template.to_be_signed().into(),
             })
             .await?;
         let permit = grant.permits.pop().ok_or_else(|| SignError::Internal("a grant without a permit".to_owned()))?;
@@ -120,18 +121,22 @@ impl Signing {
         connection: &Arc<Connection>,
     ) -> Result<Hand, SignError> {
         let (place, _) = self.choose(public, trust_dir, connection).await??;
-        // X.509 knows RSA signatures by PKCS #1 v1.5; Notary's root certificates use them.
-        let (scheme, method) = match public.algorithm() {
-            Algorithm::Rsa(_) => (Scheme::RsaPkcs1Sha256, signet_tuf::Method::RsaPkcs1v15),
-            Algorithm::EcdsaP256 | Algorithm::EcdsaP384 | Algorithm::EcdsaP521 | Algorithm::Ed25519 => {
-                (scheme(public), public.method())
-            }
-        };
+        let (scheme, method) = how_to_certify(public);
         Ok(Hand { key_ids: vec![public.canonical_id()], public: public.clone(), method, scheme, place })
     }
 }
 
-fn template(request: &CertificateRequest, public: &PublicKey) -> Result<Template, SignError> {
+/// X.509 knows RSA signatures by PKCS #1 v1.5; Notary's root certificates use them.
+pub(super) fn how_to_certify(public: &PublicKey) -> (Scheme, Method) {
+    match public.algorithm() {
+        Algorithm::Rsa(_) => (Scheme::RsaPkcs1Sha256, Method::RsaPkcs1v15),
+        Algorithm::EcdsaP256 | Algorithm::EcdsaP384 | Algorithm::EcdsaP521 | Algorithm::Ed25519 => {
+            (scheme(public), public.method())
+        }
+    }
+}
+
+fn template(request: &CertificateRequest, public: &PublicKey) -> Result<(Gun, Template), SignError> {
     let gun = Gun::parse(&request.gun).map_err(|error| SignError::BadRequest(format!("gun: {error}")))?;
     if request.days == 0 || request.days > MOST_DAYS {
         return Err(SignError::BadRequest(format!("days: {} is not in 1 to {MOST_DAYS}", request.days)));
@@ -143,5 +148,6 @@ fn template(request: &CertificateRequest, public: &PublicKey) -> Result<Template
         .ok_or_else(|| SignError::BadRequest("not_before: too late".to_owned()))?;
     let mut serial = [0; 16];
     aws_lc_rs::rand::fill(&mut serial).map_err(|_| SignError::Internal("no random numbers".to_owned()))?;
-    Ok(Template { gun, key: public.clone(), not_before, not_after, serial })
+    let subject = Subject::Collection(gun.clone());
+    Ok((gun, Template { subject, key: public.clone(), not_before, not_after, serial }))
 }

@@ -1,11 +1,12 @@
 //! Why there is no signature, by what the caller can do.
 
 use signet_proto::Reason;
+use signet_tuf::KeyId;
 
 use crate::{
     guard::{ContentFault, EvidenceFault, Refusal, VersionFault},
     intent::Malformed,
-    keystore::KeystoreError,
+    keystore::{KeystoreError, Tries},
     ledger::LedgerError,
 };
 
@@ -44,6 +45,17 @@ pub enum SignError {
     /// A key or token.
     #[error(transparent)]
     Keystore(#[from] KeystoreError),
+    /// The configuration wants more of the role's keys.
+    #[error(
+        "role {role} signs only with keys that were made on a token, as an attestation shows, and that want to be \
+         touched every time; key {key} is not known to be one"
+    )]
+    NotAttested {
+        /// The role.
+        role: String,
+        /// The canonical ID.
+        key: KeyId,
+    },
     /// The key at this place made a signature that does not verify.
     #[error("the signature made at {place} does not verify and was thrown away: check that token")]
     Unverified {
@@ -62,6 +74,7 @@ impl SignError {
         match self {
             Self::Malformed(_) | Self::BadRequest(_) | Self::Content(_) => Reason::MalformedMetadata,
             Self::TooLarge { .. } => Reason::RequestTooLarge,
+            Self::NotAttested { .. } => Reason::NotAttested,
             Self::Evidence(EvidenceFault::RootsMissing) => Reason::EvidenceMissing,
             Self::Evidence(
                 EvidenceFault::Unreadable { .. }
@@ -87,9 +100,14 @@ impl SignError {
         match error {
             KeystoreError::Absent { .. } => Reason::TokenAbsent,
             KeystoreError::Locked { .. } => Reason::KeyLocked,
-            KeystoreError::SecretIncorrect { .. } => Reason::SecretIncorrect,
+            KeystoreError::SecretIncorrect { .. } | KeystoreError::SecretMalformed { .. } => Reason::SecretIncorrect,
             KeystoreError::LastTry { .. } => Reason::LastPinTry,
             KeystoreError::PinBlocked { .. } => Reason::PinBlocked,
+            KeystoreError::PukBlocked { .. } => Reason::PukBlocked,
+            KeystoreError::TouchTimeout { .. } => Reason::TouchTimeout,
+            KeystoreError::SlotOccupied { .. } => Reason::SlotOccupied,
+            KeystoreError::ManagementKey { .. } => Reason::ManagementKey,
+            KeystoreError::FactorySecret { .. } => Reason::FactorySecret,
             KeystoreError::Failed { .. } => Reason::TokenFailed,
             KeystoreError::NotSupported { .. } => Reason::NotSupported,
             KeystoreError::UnknownKey { .. } | KeystoreError::UnknownToken { .. } => Reason::UnknownKey,
@@ -109,6 +127,7 @@ impl SignError {
                 vec![("size_bytes", size.to_string()), ("limit_bytes", limit.to_string())]
             }
             Self::Refused(refusal) | Self::Ledger(LedgerError::Refused(refusal)) => metadata_of_refusal(refusal),
+            Self::NotAttested { key, .. } => vec![("key_id", key.to_string())],
             Self::Keystore(error) => metadata_of_keystore(error),
             Self::Malformed(_)
             | Self::BadRequest(_)
@@ -163,9 +182,21 @@ fn metadata_of_keystore(error: &KeystoreError) -> Vec<(&'static str, String)> {
             ("role", role.clone().unwrap_or_default()),
         ],
         KeystoreError::SecretIncorrect { place, tries } => {
-            vec![("place", place.clone()), ("tries", format!("{tries:?}").to_lowercase())]
+            vec![("place", place.clone()), ("tries", in_a_word(*tries))]
         }
-        KeystoreError::Absent { token }
+        KeystoreError::SecretMalformed { place, .. } => {
+            vec![("place", place.clone()), ("tries", "untried".to_owned())]
+        }
+        KeystoreError::SlotOccupied { token, slot, .. } => {
+            vec![("token", token.clone()), ("slot", slot.to_string())]
+        }
+        KeystoreError::FactorySecret { token, secrets } => {
+            vec![("token", token.clone()), ("secrets", secrets.clone())]
+        }
+        KeystoreError::Absent { token, .. }
+        | KeystoreError::PukBlocked { token }
+        | KeystoreError::TouchTimeout { token }
+        | KeystoreError::ManagementKey { token, .. }
         | KeystoreError::LastTry { token }
         | KeystoreError::PinBlocked { token }
         | KeystoreError::UnknownToken { token, .. }
@@ -177,5 +208,17 @@ fn metadata_of_keystore(error: &KeystoreError) -> Vec<(&'static str, String)> {
         | KeystoreError::Io { path, .. } => vec![("path", path.display().to_string())],
         KeystoreError::NotSupported { place, .. } => vec![("token", place.clone())],
         KeystoreError::Busy | KeystoreError::NotAKey { .. } => Vec::new(),
+    }
+}
+
+/// The number, where the token tells it.
+fn in_a_word(tries: Tries) -> String {
+    match tries {
+        Tries::Unknown => "unknown".to_owned(),
+        Tries::All => "all".to_owned(),
+        Tries::Fewer => "fewer".to_owned(),
+        Tries::Left(number) => number.to_string(),
+        Tries::Last => "last".to_owned(),
+        Tries::Blocked => "none".to_owned(),
     }
 }

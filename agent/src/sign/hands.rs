@@ -9,7 +9,7 @@ use super::{MadeSignature, SignError, Signing, Understood};
 use crate::{
     caller::Connection,
     config::Fallback,
-    keystore::{KeySelector, KeystoreError, Located, Place, PlaceState, TrustDir},
+    keystore::{KeySelector, KeystoreError, Located, Place, PlaceState, Reached, TrustDir},
     ledger::{Scheme, TriedAt},
 };
 
@@ -125,7 +125,7 @@ fn choose(
     let mut absent = missed;
     for Located { place, state, info } in located {
         match (state, &place) {
-            (PlaceState::Absent, Place::Token { token, .. }) => {
+            (PlaceState::Absent, Place::Token { token, .. } | Place::Slot { token, .. }) => {
                 absent = absent.or_else(|| Some(token.clone()));
             }
             (PlaceState::Absent, Place::File(_)) => {}
@@ -146,7 +146,7 @@ fn choose(
         }
     }
     Err(match absent {
-        Some(token) => KeystoreError::Absent { token },
+        Some(token) => KeystoreError::Absent { token, reached: Reached::Nothing },
         None => KeystoreError::UnknownKey { key: public.canonical_id().to_string() },
     })
 }

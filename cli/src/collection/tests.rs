@@ -55,7 +55,7 @@ impl Key {
         let spki = [hex::decode(P256_SPKI).unwrap(), pair.public_key().as_ref().to_vec()].concat();
         let public = PublicKey::from_spki(&spki).unwrap();
         let template = certificate::Template {
-            gun: GUN.parse().unwrap(),
+            subject: certificate::Subject::Collection(GUN.parse().unwrap()),
             key: public.clone(),
             not_before: NOW.saturating_sub(Duration::days(400)),
             not_after: NOW.saturating_add(Duration::days(4000)),

@@ -14,6 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use rand::RngExt as _;
 use tempfile::TempDir;
 
 use crate::{card::Card, vpcd::Yubikey};
@@ -30,6 +31,7 @@ const LOOK: Duration = Duration::from_millis(5);
 /// A running pcscd with empty readers.
 pub struct Pcscd {
     directory: TempDir,
+    socket: PathBuf,
     slots: Vec<SocketAddr>,
     process: Option<Child>,
 }
@@ -41,8 +43,21 @@ impl Pcscd {
     /// If there is no pcscd, no vpcd driver or no free port.
     pub fn start(readers: usize) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("pcscd-").tempdir()?;
+        let socket = directory.path().join("pcscd.comm");
+        Self::start_in(directory, socket, readers)
+    }
+
+    /// The same, for a process that has been told already where it listens.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_at(socket: PathBuf, readers: usize) -> Result<Self> {
+        Self::start_in(tempfile::Builder::new().prefix("pcscd-").tempdir()?, socket, readers)
+    }
+
+    fn start_in(directory: TempDir, socket: PathBuf, readers: usize) -> Result<Self> {
         fs::create_dir(directory.path().join("readers"))?;
-        let mut this = Self { directory, slots: Vec::new(), process: None };
+        let mut this = Self { directory, socket, slots: Vec::new(), process: None };
         for number in 0..readers {
             this.add_reader(number)?;
         }
@@ -53,7 +68,7 @@ impl Pcscd {
     /// What `PCSCLITE_CSOCK_NAME` must name.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
-        self.directory.path().join("pcscd.comm")
+        self.socket.clone()
     }
 
     /// What it wrote down, APDUs too.
@@ -156,12 +171,13 @@ impl Drop for Pcscd {
     }
 }
 
-/// Neighbours that are both free: vpcd listens on one for each slot.
+/// Neighbours that are both free: vpcd listens on one for each slot. Not among those that the system gives to clients.
 fn free_ports() -> Result<u16> {
+    const PORTS: std::ops::Range<u16> = 10_000..32_000;
     for _ in 0..64 {
-        let first = TcpListener::bind("0.0.0.0:0")?;
-        let port = first.local_addr()?.port();
-        if port.checked_add(1).is_some_and(|next| TcpListener::bind(("0.0.0.0", next)).is_ok()) {
+        let port = rand::rng().random_range(PORTS);
+        let both = [port, port + 1].map(|port| TcpListener::bind(("0.0.0.0", port)));
+        if both.iter().all(std::result::Result::is_ok) {
             return Ok(port);
         }
     }

@@ -1,4 +1,5 @@
-//! The self-signed certificate that Notary wraps each root key in, one per key and collection.
+//! The self-signed certificates that Notary wraps root keys in, one per key and collection, and by which it tells what a
+//! key on a token is for.
 
 use der::asn1::ObjectIdentifier;
 use time::OffsetDateTime;
@@ -8,6 +9,7 @@ use crate::names::Gun;
 use crate::signature::{self, BadSignature};
 
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+const ORGANIZATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
 const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
 const EXTENDED_KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37");
 const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
@@ -32,12 +34,21 @@ const SET: u8 = 0x31;
 const EXPLICIT_0: u8 = 0xa0;
 const EXPLICIT_3: u8 = 0xa3;
 
-/// What varies between the certificates of root keys.
+/// Whom a certificate names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// The collection that a root key is for, as common name.
+    Collection(Gun),
+    /// The role that a token's key is for, as common name; its collection, if it is for one only, as organization.
+    Role(String, Option<Gun>),
+}
+
+/// What varies between the certificates of keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
-    /// The collection, which becomes the common name.
-    pub gun: Gun,
-    /// The root key, which also signs.
+    /// Subject and issuer.
+    pub subject: Subject,
+    /// The key, which also signs.
     pub key: PublicKey,
     /// Start of the validity; fractions of seconds are dropped.
     pub not_before: OffsetDateTime,
@@ -69,7 +80,7 @@ impl Template {
         )
     }
 
-    /// How the root key signs the certificate: PKCS#1 v1.5 for RSA; SHA-256 on every curve, the one digest of Notary's metadata.
+    /// How the key signs the certificate: PKCS#1 v1.5 for RSA; SHA-256 on every curve, the one digest of Notary's metadata.
     #[must_use]
     pub fn method(&self) -> Method {
         match self.key.algorithm() {
@@ -86,23 +97,33 @@ impl Template {
     /// # Errors
     /// [`BadSignature`] if it is not this key's signature over these bytes.
     pub fn assemble(&self, signature: &[u8]) -> Result<String, BadSignature> {
+        let block = pem::Pem::new("CERTIFICATE", self.assemble_der(signature)?);
+        Ok(pem::encode_config(&block, pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF)))
+    }
+
+    /// The same as DER.
+    ///
+    /// # Errors
+    /// [`BadSignature`] as [`Self::assemble`].
+    pub fn assemble_der(&self, signature: &[u8]) -> Result<Vec<u8>, BadSignature> {
         let body = self.to_be_signed();
         self.key.verify(self.method(), &body, signature)?;
         let value = match self.method() {
             Method::Ecdsa => signature::ecdsa_to_der(self.key.algorithm(), signature).ok_or(BadSignature)?,
             Method::RsaPkcs1v15 | Method::RsaPss | Method::EdDsa => signature.to_vec(),
         };
-        let certificate = tlv(SEQUENCE, &[body, self.signature_algorithm(), bits(0, &value)].concat());
-        let block = pem::Pem::new("CERTIFICATE", certificate);
-        Ok(pem::encode_config(&block, pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF)))
+        Ok(tlv(SEQUENCE, &[body, self.signature_algorithm(), bits(0, &value)].concat()))
     }
 
     fn name(&self) -> Vec<u8> {
-        let text = self.gun.as_str().as_bytes();
-        // Go's encoding/asn1 writes a PrintableString wherever it can
-        let is_printable = text.iter().all(|b| b.is_ascii_alphanumeric() || b" '()+,-./:=?".contains(b));
-        let value = tlv(if is_printable { PRINTABLE_STRING } else { UTF8_STRING }, text);
-        tlv(SEQUENCE, &tlv(SET, &tlv(SEQUENCE, &[oid(COMMON_NAME), value].concat())))
+        let attributes = match &self.subject {
+            Subject::Collection(gun) => attribute(COMMON_NAME, gun.as_str()),
+            Subject::Role(role, None) => attribute(COMMON_NAME, role),
+            Subject::Role(role, Some(gun)) => {
+                [attribute(ORGANIZATION, gun.as_str()), attribute(COMMON_NAME, role)].concat()
+            }
+        };
+        tlv(SEQUENCE, &attributes)
     }
 
     fn signature_algorithm(&self) -> Vec<u8> {
@@ -113,6 +134,14 @@ impl Template {
         };
         tlv(SEQUENCE, &content)
     }
+}
+
+fn attribute(kind: ObjectIdentifier, text: &str) -> Vec<u8> {
+    let text = text.as_bytes();
+    // Go's encoding/asn1 writes a PrintableString wherever it can
+    let is_printable = text.iter().all(|b| b.is_ascii_alphanumeric() || b" '()+,-./:=?".contains(b));
+    let value = tlv(if is_printable { PRINTABLE_STRING } else { UTF8_STRING }, text);
+    tlv(SET, &tlv(SEQUENCE, &[oid(kind), value].concat()))
 }
 
 /// In the order in which Go writes them.

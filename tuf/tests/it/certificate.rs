@@ -1,7 +1,7 @@
 //! The certificates of root keys: ours are built like Notary's.
 
 use der::{Decode, Encode};
-use signet_tuf::certificate::Template;
+use signet_tuf::certificate::{Subject, Template};
 use signet_tuf::{Algorithm, Certificate, Method, PublicKey};
 use time::macros::datetime;
 
@@ -23,7 +23,7 @@ fn the_same_fields_give_the_bytes_that_notary_signed() {
         padded[16 - digits.len()..].copy_from_slice(digits);
         let certificate = key.certificate().unwrap();
         let ours = Template {
-            gun: fixture::gun(),
+            subject: Subject::Collection(fixture::gun()),
             key: PublicKey::from_spki(key.spki()).unwrap(),
             not_before: certificate.not_before(),
             not_after: certificate.not_after(),

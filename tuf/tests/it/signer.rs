@@ -6,7 +6,7 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P521_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
     RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair,
 };
-use signet_tuf::certificate::Template;
+use signet_tuf::certificate::{Subject, Template};
 use signet_tuf::{Algorithm, Envelope, Gun, Metadata, Method, PublicKey, Signature};
 use time::macros::datetime;
 
@@ -61,7 +61,7 @@ impl Signer {
 
 pub(crate) fn template(gun: &Gun, key: &PublicKey, serial: u8) -> Template {
     Template {
-        gun: gun.clone(),
+        subject: Subject::Collection(gun.clone()),
         key: PublicKey::from_spki(key.spki()).unwrap(),
         not_before: datetime!(2026-01-01 00:00 UTC),
         not_after: datetime!(2056-01-01 00:00 UTC),

@@ -8,6 +8,6 @@ mod private;
 mod store;
 mod token;
 
-pub(in crate::keystore) use private::{ec_public, ed25519_public, rsa_public};
+pub(in crate::keystore) use private::{Components, PrivateKey, ec_public, ed25519_public, rsa_public};
 pub use store::Written;
-pub(in crate::keystore) use store::{FileRequest, Incoming, OpenedBy, spawn};
+pub(in crate::keystore) use store::{FileRequest, Incoming, OpenedBy, open_pem, spawn};

@@ -31,10 +31,32 @@ const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const NOTARY_ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11591.15.1");
 
 /// A private key that can sign. Its secrets are wiped when it is dropped.
-pub(super) struct PrivateKey {
+pub(in crate::keystore) struct PrivateKey {
     signer: Signing,
     public: PublicKey,
     pkcs8: Zeroizing<Vec<u8>>,
+}
+
+/// What a private key consists of, where a token takes it apart.
+pub(in crate::keystore) enum Components {
+    /// Of an elliptic-curve key, as long as the curve's field.
+    Scalar(Zeroizing<Vec<u8>>),
+    /// Of an RSA key with the exponent 65537, big-endian.
+    Primes(Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>),
+}
+
+/// RFC 8017 §A.1.2.
+#[derive(Sequence)]
+struct RsaPrivateKey<'a> {
+    version: u8,
+    modulus: UintRef<'a>,
+    public_exponent: UintRef<'a>,
+    private_exponent: UintRef<'a>,
+    prime1: UintRef<'a>,
+    prime2: UintRef<'a>,
+    exponent1: UintRef<'a>,
+    exponent2: UintRef<'a>,
+    coefficient: UintRef<'a>,
 }
 
 enum Signing {
@@ -229,7 +251,26 @@ impl PrivateKey {
         Ok(Self { signer: Signing::Ed25519(signer), public, pkcs8 })
     }
 
-    pub(super) fn public(&self) -> &PublicKey {
+    /// Taken apart; `None` for keys that no token takes.
+    pub(in crate::keystore) fn components(&self) -> Option<Components> {
+        let (info, _) = Pkcs8::from_der_partial(&self.pkcs8).ok()?;
+        let content = info.private_key.as_bytes();
+        let owned = |bytes: &[u8]| Zeroizing::new(bytes.to_vec());
+        match self.signer {
+            Signing::P256(_) | Signing::P384(_) => {
+                let sec1 = sec1::EcPrivateKey::from_der(content).ok()?;
+                Some(Components::Scalar(owned(sec1.private_key)))
+            }
+            Signing::Rsa(_) => {
+                let key = RsaPrivateKey::from_der(content).ok()?;
+                let usual = key.public_exponent.as_bytes() == [1, 0, 1];
+                usual.then(|| Components::Primes(owned(key.prime1.as_bytes()), owned(key.prime2.as_bytes())))
+            }
+            Signing::P521(_) | Signing::Ed25519(_) => None,
+        }
+    }
+
+    pub(in crate::keystore) fn public(&self) -> &PublicKey {
         &self.public
     }
 

@@ -11,17 +11,18 @@ use signet_tuf::{Algorithm, KeyId, KeyName, PublicKey};
 
 use super::codec::{self, KeyFile, OpenError, Sealing};
 use super::folder::{self, Existing, Folders, Outside};
+use super::private::PrivateKey;
 use super::token::{FileSession, FileToken};
 use crate::caller::Connection;
 use crate::keystore::actor::{Running, thread};
 use crate::keystore::queue::{QUEUE, Reply, SWEEP};
-use crate::keystore::token::{Access, Fault, KeyObject, Session, Token};
+use crate::keystore::token::{Access, Fault, KeyObject, NewKey, Session, Token};
 use crate::keystore::trustdir::DirId;
 use crate::keystore::unlock::Unlocks;
 use crate::keystore::{
     KeyInfo, KeySelector, KeystoreError, Located, Place, PlaceState, Reached, Scope, StartError, Tries, TrustDir,
 };
-use crate::ledger::Scheme;
+use crate::ledger::{Purpose, Scheme};
 use crate::secret::Secret;
 
 /// What the thread is asked.
@@ -235,6 +236,7 @@ impl FileStore {
             public,
             role: outside.role.clone(),
             gun: outside.gun.clone(),
+            slots: Vec::new(),
             places: vec![(place.clone(), state)],
         };
         Located { place, state, info }
@@ -260,7 +262,7 @@ impl FileStore {
             self.log_in(dir, id, &Secret::from(Vec::new()), Scope::Connection(Arc::downgrade(connection)))?;
         }
         let open = self.open.get_mut(&(dir.identity(), id)).ok_or_else(unknown)?;
-        let signed = open.session.sign(key, scheme, message);
+        let signed = open.session.sign(key, scheme, message, &Purpose::default());
         if signed == Err(Fault::Absent) {
             self.open.remove(&(dir.identity(), id));
         }
@@ -313,7 +315,8 @@ impl FileStore {
     ) -> Result<KeyInfo, KeystoreError> {
         let failed = |fault| unwritten_failure(dir, fault);
         let mut session = FileToken::unwritten(dir).open_session(Access::ReadWrite).map_err(failed)?;
-        let KeyObject { public, .. } = session.generate_key_pair(algorithm, &role).map_err(failed)?;
+        let wanted = NewKey { algorithm, label: role.clone(), piv: None };
+        let KeyObject { public, .. } = session.generate_key_pair(&wanted).map_err(failed)?;
         let outside = Outside { id: public.canonical_id(), role: Some(role), gun, sealing: Sealing::Encrypted };
         Ok(self.hold(dir, session, public, (outside, Written::Made), connection))
     }
@@ -334,6 +337,7 @@ impl FileStore {
             public: Some(public.clone()),
             role: outside.role.clone(),
             gun: outside.gun.clone(),
+            slots: Vec::new(),
             places: vec![(Place::File(folder::path_of(dir, id)), PlaceState::Ready)],
         };
         self.seen.insert(id, public);
@@ -352,27 +356,15 @@ impl FileStore {
         connection: Weak<Connection>,
     ) -> Result<KeyInfo, KeystoreError> {
         let Incoming { pem, opened_by, role, gun } = incoming;
-        let bad = |why: String| KeystoreError::NotAKey { why };
-        let file = KeyFile::parse(pem.expose()).map_err(bad)?;
         let passphrase = match opened_by {
             OpenedBy::Passphrase(passphrase) => passphrase,
-            OpenedBy::Nobody(id) => return store_as_it_is(dir, id, pem.expose(), role, gun),
-        };
-        if file.sealing() == Sealing::Encrypted && passphrase.is_empty() {
-            let place = Place::File(dir.private_path().to_owned());
-            return Err(KeystoreError::Locked {
-                key: "the imported key".to_owned(),
-                place,
-                token: None,
-                role: Some(role),
-            });
-        }
-        let key = file.open(&passphrase).map_err(|error| match error {
-            OpenError::WrongPassphrase => {
-                KeystoreError::SecretIncorrect { place: "the imported key".to_owned(), tries: Tries::Unknown }
+            OpenedBy::Nobody(id) => {
+                KeyFile::parse(pem.expose()).map_err(|why| KeystoreError::NotAKey { why })?;
+                return store_as_it_is(dir, id, pem.expose(), role, gun);
             }
-            OpenError::Corrupt(why) => bad(why),
-        })?;
+        };
+        let place = Place::File(dir.private_path().to_owned());
+        let key = open_pem(&pem, &passphrase, place, &role)?;
         let public = key.public().clone();
         let id = public.canonical_id();
         if folder::exists(dir, id) {
@@ -412,6 +404,7 @@ impl FileStore {
             public: self.seen.get(&id).cloned(),
             role: outside.as_ref().and_then(|outside| outside.role.clone()),
             gun: outside.and_then(|outside| outside.gun),
+            slots: Vec::new(),
             places: vec![(Place::File(folder::path_of(dir, id)), PlaceState::Absent)],
         })
     }
@@ -470,6 +463,30 @@ impl FileStore {
     }
 }
 
+/// Opens a private key from elsewhere. `place` is where it shall go.
+///
+/// # Errors
+/// `NotAKey`, `Locked` without its passphrase, `SecretIncorrect`.
+pub(in crate::keystore) fn open_pem(
+    pem: &Secret,
+    passphrase: &Secret,
+    place: Place,
+    role: &str,
+) -> Result<PrivateKey, KeystoreError> {
+    let bad = |why: String| KeystoreError::NotAKey { why };
+    let file = KeyFile::parse(pem.expose()).map_err(bad)?;
+    if file.sealing() == Sealing::Encrypted && passphrase.is_empty() {
+        let (key, role) = ("the imported key".to_owned(), Some(role.to_owned()));
+        return Err(KeystoreError::Locked { key, place, token: None, role });
+    }
+    file.open(passphrase).map_err(|error| match error {
+        OpenError::WrongPassphrase => {
+            KeystoreError::SecretIncorrect { place: "the imported key".to_owned(), tries: Tries::Unknown }
+        }
+        OpenError::Corrupt(why) => bad(why),
+    })
+}
+
 fn store_as_it_is(
     dir: &TrustDir,
     id: KeyId,
@@ -482,7 +499,7 @@ fn store_as_it_is(
     let text = codec::relabelled(pem, &headers).map_err(|why| KeystoreError::NotAKey { why })?;
     folder::store(dir, id, &text, Existing::Forbidden)?;
     let places = vec![(Place::File(folder::path_of(dir, id)), PlaceState::Locked)];
-    Ok(KeyInfo { name: None, key_id: id, public: None, role: Some(role), gun, places })
+    Ok(KeyInfo { name: None, key_id: id, public: None, role: Some(role), gun, places, slots: Vec::new() })
 }
 
 fn locked(dir: &TrustDir, id: KeyId, role: Option<String>) -> KeystoreError {
@@ -508,7 +525,18 @@ fn failure(dir: &TrustDir, id: KeyId, fault: Fault) -> KeystoreError {
         Fault::Unsupported(what) => KeystoreError::NotSupported { place, what },
         Fault::Corrupt(why) => KeystoreError::CorruptKey { path, why },
         Fault::Unsafe(why) => KeystoreError::UnsafePath { path, why },
-        other @ (Fault::Lost { .. } | Fault::Refused { .. } | Fault::AlreadyLoggedIn | Fault::PinBlocked) => {
+        other @ (Fault::Lost { .. }
+        | Fault::Refused { .. }
+        | Fault::AlreadyLoggedIn
+        | Fault::PinMalformed(_)
+        | Fault::PinBlocked
+        | Fault::LastTry
+        | Fault::PukIncorrect(_)
+        | Fault::PukBlocked
+        | Fault::FactorySecret(_)
+        | Fault::TouchTimeout
+        | Fault::SlotOccupied { .. }
+        | Fault::ManagementKey { .. }) => {
             KeystoreError::Failed { token: place, what: other.describe(), reached: other.reached() }
         }
     }

@@ -1,13 +1,13 @@
 //! One key file as a token: its passphrase is the PIN, and its one key is seen after login.
 
-use signet_tuf::{Algorithm, KeyId, KeyName};
+use signet_tuf::{KeyId, KeyName};
 
 use super::codec::OpenError;
 use super::folder;
 use super::private::{PrivateKey, PrivateKeyError};
-use crate::keystore::token::{Access, Facts, Fault, KeyObject, Login, LoginState, Session, Token, Urgency};
+use crate::keystore::token::{Access, Facts, Fault, KeyObject, Login, LoginState, NewKey, Session, Token, Urgency};
 use crate::keystore::{KeystoreError, Reached, Tries, TrustDir};
-use crate::ledger::Scheme;
+use crate::ledger::{Purpose, Scheme};
 use crate::secret::Secret;
 
 /// A key file, there or still to be written.
@@ -31,6 +31,8 @@ impl FileToken {
 impl Token for FileToken {
     type Session = FileSession;
 
+    const KEEPS_PIN_WHEN_ABSENT: bool = false;
+
     fn info(&mut self) -> Result<Facts, Fault> {
         Ok(Facts {
             label: String::new(),
@@ -38,6 +40,7 @@ impl Token for FileToken {
             model: String::new(),
             login: Login::Required,
             tries: Tries::Unknown,
+            card: None,
         })
     }
 
@@ -113,11 +116,12 @@ impl Session for FileSession {
             id: key.public().canonical_id().as_bytes().to_vec(),
             label: label.clone(),
             public: key.public().clone(),
+            slot: None,
         };
         Ok(self.opened.iter().map(object).collect())
     }
 
-    fn sign(&mut self, key: KeyName, scheme: Scheme, message: &[u8]) -> Result<Vec<u8>, Fault> {
+    fn sign(&mut self, key: KeyName, scheme: Scheme, message: &[u8], _: &Purpose) -> Result<Vec<u8>, Fault> {
         if self.login_state()? == LoginState::LoggedOut {
             return Err(Fault::NotLoggedIn);
         }
@@ -128,11 +132,11 @@ impl Session for FileSession {
         })
     }
 
-    fn generate_key_pair(&mut self, algorithm: Algorithm, label: &str) -> Result<KeyObject, Fault> {
+    fn generate_key_pair(&mut self, wanted: &NewKey) -> Result<KeyObject, Fault> {
         if self.file.is_some() {
             return Err(Fault::Unsupported("a second key in one file".to_owned()));
         }
-        let key = PrivateKey::generate(algorithm).map_err(|error| match error {
+        let key = PrivateKey::generate(wanted.algorithm).map_err(|error| match error {
             PrivateKeyError::Unsupported(what) => Fault::Unsupported(what),
             PrivateKeyError::NotPkcs8 | PrivateKeyError::Malformed(_) => {
                 Fault::Refused { what: error.to_string(), reached: Reached::Nothing }
@@ -140,10 +144,11 @@ impl Session for FileSession {
         })?;
         let object = KeyObject {
             id: key.public().canonical_id().as_bytes().to_vec(),
-            label: label.to_owned(),
+            label: wanted.label.clone(),
             public: key.public().clone(),
+            slot: None,
         };
-        self.opened = Some((key, label.to_owned()));
+        self.opened = Some((key, wanted.label.clone()));
         Ok(object)
     }
 }
@@ -157,8 +162,14 @@ fn fault(error: KeystoreError) -> Fault {
         other @ (KeystoreError::Absent { .. }
         | KeystoreError::Locked { .. }
         | KeystoreError::SecretIncorrect { .. }
+        | KeystoreError::SecretMalformed { .. }
         | KeystoreError::LastTry { .. }
         | KeystoreError::PinBlocked { .. }
+        | KeystoreError::PukBlocked { .. }
+        | KeystoreError::TouchTimeout { .. }
+        | KeystoreError::SlotOccupied { .. }
+        | KeystoreError::ManagementKey { .. }
+        | KeystoreError::FactorySecret { .. }
         | KeystoreError::Failed { .. }
         | KeystoreError::NotSupported { .. }
         | KeystoreError::UnknownToken { .. }

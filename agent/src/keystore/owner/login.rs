@@ -1,10 +1,18 @@
 //! Who logs in to a token, and when: the PIN guard. No PIN is sent that was refused, and no last try is spent unasked.
 
 use super::{Held, Owner, PinFile};
+use crate::keystore::events::Event;
 use crate::keystore::pin;
 use crate::keystore::token::{Facts, Fault, Session, Token, Urgency};
 use crate::keystore::{KeystoreError, LastTry, Place, Reached, Scope, Tries};
 use crate::secret::Secret;
+
+/// Whether a PIN that is forgotten is wrong by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spoilt {
+    Yes,
+    No,
+}
 
 /// Wrong PINs that are compared with the one that works; then nobody joins until the token is locked.
 const MAX_GUESSES: u32 = 64;
@@ -42,13 +50,13 @@ impl<T: Token> Owner<T> {
         }
         match (tries, last_try) {
             (Tries::Blocked, _) => return Err(KeystoreError::PinBlocked { token: self.board.name().to_owned() }),
-            (Tries::All | Tries::Fewer | Tries::Last | Tries::Unknown, _)
+            (Tries::All | Tries::Fewer | Tries::Left(_) | Tries::Last | Tries::Unknown, _)
                 if pin.is_empty() || self.refused.contains(&serial, &pin) =>
             {
                 return Err(incorrect(self, tries));
             }
             (Tries::Last, LastTry::Keep) => return Err(KeystoreError::LastTry { token: self.board.name().to_owned() }),
-            (Tries::Last, LastTry::Spend) | (Tries::All | Tries::Fewer | Tries::Unknown, _) => {}
+            (Tries::Last, LastTry::Spend) | (Tries::All | Tries::Fewer | Tries::Left(_) | Tries::Unknown, _) => {}
         }
         self.guard_against_guessing()?;
         match self.send_pin(&pin) {
@@ -61,6 +69,7 @@ impl<T: Token> Owner<T> {
             Err(Fault::PinIncorrect) => {
                 self.refused.insert(&serial, &pin);
                 let tries = self.read_tries();
+                self.board.tell(|token| Event::TriesLeft { token, tries });
                 Err(incorrect(self, tries))
             }
             Err(fault) => {
@@ -97,8 +106,8 @@ impl<T: Token> Owner<T> {
         let tries = self.token.info()?.tries;
         let logged_in = match (tries, &mut self.session) {
             (Tries::Last | Tries::Blocked, _) => Err(Fault::PinBlocked),
-            (Tries::Unknown | Tries::All | Tries::Fewer, Some(session)) => session.login(&held.pin),
-            (Tries::Unknown | Tries::All | Tries::Fewer, None) => Err(Fault::Absent),
+            (Tries::Unknown | Tries::All | Tries::Fewer | Tries::Left(_), Some(session)) => session.login(&held.pin),
+            (Tries::Unknown | Tries::All | Tries::Fewer | Tries::Left(_), None) => Err(Fault::Absent),
         };
         match logged_in {
             Ok(()) | Err(Fault::AlreadyLoggedIn) => {
@@ -129,13 +138,27 @@ impl<T: Token> Owner<T> {
         };
         let mut state = self.board.state();
         match unlocked {
-            Ok(()) => state.unlocks.add(Scope::Lasting),
+            Ok(()) => state.unlocks.add(Scope::Lasting(None)),
             Err(why) => {
                 tracing::warn!(token = self.board.name(), why, "the PIN file does not unlock the token");
                 state.trouble = Some(why);
             }
         }
         Ok(())
+    }
+
+    /// The unlocks that it gave are over.
+    pub(super) fn forget_pin(&mut self, spoilt: Spoilt) {
+        let Some(held) = self.pin.take() else { return };
+        if spoilt == Spoilt::Yes {
+            self.refused.insert(&held.serial, &held.pin);
+        }
+        if let Some(session) = &mut self.session {
+            drop(session.logout());
+        }
+        let mut state = self.board.state();
+        state.unlocks.clear();
+        state.next_epoch();
     }
 
     pub(super) fn log_out(&mut self) {

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use signet_tuf::Algorithm;
-
+use self::login::Spoilt;
 use super::board::{Board, Presence};
+use super::events::Event;
 use super::pin::Refused;
 use super::queue::{Reply, SWEEP};
-use super::token::{Access, Facts, Fault, KeyObject, LoginState, Session, Token, Urgency};
+use super::token::{Access, Facts, Fault, KeyObject, LoginState, NewKey, Session, Token, Urgency};
 use super::{KeyInfo, KeystoreError, LastTry, Place, Reached, Scope};
 use crate::secret::Secret;
 
@@ -21,6 +21,8 @@ pub(super) enum Command {
     Look {
         reply: Reply<()>,
     },
+    /// Look whether it came or went.
+    Wake,
     /// Read its keys again.
     Refresh {
         reply: Reply<()>,
@@ -34,13 +36,14 @@ pub(super) enum Command {
     Lock {
         reply: Reply<()>,
     },
+    /// Forget a PIN that a person entered.
+    Forget,
     /// A session was lost: open what can be opened.
     Heal {
         reply: std::sync::mpsc::SyncSender<Result<(), Fault>>,
     },
     Generate {
-        algorithm: Algorithm,
-        label: String,
+        wanted: NewKey,
         reply: Reply<KeyInfo>,
     },
 }
@@ -117,6 +120,10 @@ impl<T: Token> Owner<T> {
     fn serve(&mut self, command: Command) {
         match command {
             Command::Look { reply } => reply.send(self.look().map_err(|fault| self.error(fault))),
+            Command::Wake => {
+                (self.next_attempt, self.pause) = (Instant::now(), SWEEP);
+                self.watch();
+            }
             Command::Refresh { reply } => reply.send(self.refresh()),
             Command::Unlock { pin, scope, last_try, reply } => reply.send(self.unlock(pin, scope, last_try)),
             Command::Lock { reply } => {
@@ -127,8 +134,15 @@ impl<T: Token> Owner<T> {
                 self.log_out();
                 reply.send(Ok(()));
             }
+            Command::Forget => {
+                // One that stands in a file needs nobody to enter it again.
+                if !matches!(self.pin_file, PinFile::Armed(_)) {
+                    self.board.state().unlocks.clear();
+                    self.log_out();
+                }
+            }
             Command::Heal { reply } => drop(reply.send(self.ensure(Urgency::Asked))),
-            Command::Generate { algorithm, label, reply } => reply.send(self.generate(algorithm, &label)),
+            Command::Generate { wanted, reply } => reply.send(self.generate(&wanted)),
         }
     }
 
@@ -168,7 +182,12 @@ impl<T: Token> Owner<T> {
     fn ensure(&mut self, urgency: Urgency) -> Result<(), Fault> {
         let healthy = self.session.as_mut().map(Session::login_state);
         let done = match healthy {
-            Some(Ok(LoginState::LoggedOut)) if self.pin.is_some() => self.log_in_again(),
+            Some(Ok(LoginState::LoggedOut)) if self.pin.is_some() && T::KEEPS_PIN_WHEN_ABSENT => self.log_in_again(),
+            // The token forgot it because it is wrong by now.
+            Some(Ok(LoginState::LoggedOut)) if self.pin.is_some() => {
+                self.forget_pin(Spoilt::Yes);
+                Ok(())
+            }
             Some(Ok(LoginState::LoggedIn | LoginState::LoggedOut)) => Ok(()),
             Some(Err(_)) | None => self.open(urgency),
         };
@@ -180,6 +199,9 @@ impl<T: Token> Owner<T> {
 
     fn open(&mut self, urgency: Urgency) -> Result<(), Fault> {
         self.session = None;
+        if !T::KEEPS_PIN_WHEN_ABSENT {
+            self.forget_pin(Spoilt::No);
+        }
         let opened = self.token.open_session(Access::ReadOnly).or_else(|fault| {
             // Started anew, the module may see what it did not see. If it was so just now, the first answer stands.
             if !fault.heals() || self.token.reset(urgency).is_err() {
@@ -201,14 +223,19 @@ impl<T: Token> Owner<T> {
             state.next_epoch();
         }
         tracing::info!(token = self.board.name(), "token is here");
+        self.board.tell(|token| Event::Inserted { token });
         if self.pin.is_some() { self.log_in_again() } else { self.use_pin_file() }
     }
 
     fn lose(&mut self, fault: &Fault) {
         self.session = None;
+        if !T::KEEPS_PIN_WHEN_ABSENT {
+            self.forget_pin(Spoilt::No);
+        }
         let mut state = self.board.state();
         if state.presence == Presence::Here {
             tracing::warn!(token = self.board.name(), why = fault.describe(), "token is gone");
+            self.board.tell(|token| Event::Removed { token });
         }
         state.presence = Presence::Gone;
         state.trouble = Some(fault.describe());
@@ -238,12 +265,9 @@ impl<T: Token> Owner<T> {
         self.ensure(Urgency::Asked).and_then(|()| self.read_keys()).map_err(|fault| self.error(fault))
     }
 
-    fn generate(&mut self, algorithm: Algorithm, label: &str) -> Result<KeyInfo, KeystoreError> {
+    fn generate(&mut self, wanted: &NewKey) -> Result<KeyInfo, KeystoreError> {
         self.ensure(Urgency::Asked).map_err(|fault| self.error(fault))?;
-        let made = self
-            .token
-            .open_session(Access::ReadWrite)
-            .and_then(|mut session| session.generate_key_pair(algorithm, label));
+        let made = self.token.open_session(Access::ReadWrite).and_then(|mut session| session.generate_key_pair(wanted));
         let made: KeyObject = made.map_err(|fault| self.error(fault))?;
         self.read_keys().map_err(|fault| self.error(fault))?;
         Ok(self.board.info(&made))
@@ -262,7 +286,7 @@ impl<T: Token> Owner<T> {
 pub(super) fn token_error(board: &Board, fault: Fault) -> KeystoreError {
     let token = board.name().to_owned();
     match fault {
-        Fault::Absent => KeystoreError::Absent { token },
+        Fault::Absent => KeystoreError::Absent { token, reached: Reached::Nothing },
         Fault::NotLoggedIn => {
             let place = Place::Token { token: token.clone(), uri: format!("token `{token}`") };
             KeystoreError::Locked { key: String::new(), place, token: Some(token), role: None }
@@ -270,7 +294,17 @@ pub(super) fn token_error(board: &Board, fault: Fault) -> KeystoreError {
         Fault::PinIncorrect => {
             KeystoreError::SecretIncorrect { place: format!("token `{token}`"), tries: board.state().tries() }
         }
+        Fault::PinMalformed(why) => KeystoreError::SecretMalformed { place: format!("token `{token}`"), why },
         Fault::PinBlocked => KeystoreError::PinBlocked { token },
+        Fault::LastTry => KeystoreError::LastTry { token },
+        Fault::PukIncorrect(tries) => {
+            KeystoreError::SecretIncorrect { place: format!("the PUK of YubiKey {token}"), tries }
+        }
+        Fault::PukBlocked => KeystoreError::PukBlocked { token },
+        Fault::FactorySecret(secrets) => KeystoreError::FactorySecret { token, secrets },
+        Fault::TouchTimeout => KeystoreError::TouchTimeout { token },
+        Fault::SlotOccupied { slot, certain } => KeystoreError::SlotOccupied { token, slot, certain },
+        Fault::ManagementKey { wrong } => KeystoreError::ManagementKey { token, wrong },
         Fault::Unsupported(what) => KeystoreError::NotSupported { place: format!("token `{token}`"), what },
         Fault::Lost { what, reached } | Fault::Refused { what, reached } => {
             KeystoreError::Failed { token, what, reached }

@@ -96,7 +96,7 @@ fn public_key(session: &RawSession, handle: ObjectHandle) -> Result<Option<KeyOb
         // AES keys and what else is on the token.
         Some(_) | None => None,
     };
-    Ok(public.map(|public| KeyObject { id: object.id, label: object.label, public }))
+    Ok(public.map(|public| KeyObject { id: object.id, label: object.label, public, slot: None }))
 }
 
 fn certified_keys(session: &RawSession) -> Result<Vec<KeyObject>, Fault> {
@@ -111,7 +111,7 @@ fn certified_keys(session: &RawSession) -> Result<Vec<KeyObject>, Fault> {
         let certificate =
             signet_tuf::Certificate::from_der(&object.value).ok().filter(|certificate| !certificate.is_ca());
         let public = certificate.and_then(|certificate| PublicKey::from_spki(certificate.spki()).ok());
-        found.extend(public.map(|public| KeyObject { id: object.id, label: object.label, public }));
+        found.extend(public.map(|public| KeyObject { id: object.id, label: object.label, public, slot: None }));
     }
     Ok(found)
 }

@@ -10,14 +10,14 @@ use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{KeyType, ObjectHandle};
 use cryptoki::session::{Session as RawSession, SessionState, UserType};
 use cryptoki::types::RawAuthPin;
-use signet_tuf::{Algorithm, KeyName};
+use signet_tuf::KeyName;
 
 use super::fault::fault;
 use super::module::{Generation, Module, Running, stale};
 use super::objects;
 use crate::keystore::Reached;
-use crate::keystore::token::{Fault, KeyObject, LoginState, Session};
-use crate::ledger::Scheme;
+use crate::keystore::token::{Fault, KeyObject, LoginState, NewKey, Session};
+use crate::ledger::{Purpose, Scheme};
 use crate::secret::Secret;
 
 /// A session, void once its module was started anew. Object handles are remembered as long as it lives.
@@ -129,7 +129,7 @@ impl Session for Pkcs11Session {
         self.call(objects::keys)
     }
 
-    fn sign(&mut self, key: KeyName, scheme: Scheme, message: &[u8]) -> Result<Vec<u8>, Fault> {
+    fn sign(&mut self, key: KeyName, scheme: Scheme, message: &[u8], _: &Purpose) -> Result<Vec<u8>, Fault> {
         let (mechanism, input) = self.mechanism(scheme)?;
         let (handle, key_type) = self.private_key(key)?;
         // Not left to the module: SoftHSM 2.6 crashes in C_SignInit when an EC key meets an RSA mechanism.
@@ -145,9 +145,12 @@ impl Session for Pkcs11Session {
         })
     }
 
-    fn generate_key_pair(&mut self, algorithm: Algorithm, label: &str) -> Result<KeyObject, Fault> {
+    fn generate_key_pair(&mut self, wanted: &NewKey) -> Result<KeyObject, Fault> {
+        if wanted.piv.is_some() {
+            return Err(Fault::Unsupported("PIV slots and policies: it is a PKCS#11 token".to_owned()));
+        }
         let mechanisms = &self.mechanisms;
-        self.call_alone(|raw| objects::generate(raw, mechanisms, algorithm, label))
+        self.call_alone(|raw| objects::generate(raw, mechanisms, wanted.algorithm, &wanted.label))
     }
 }
 

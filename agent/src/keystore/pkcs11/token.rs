@@ -50,6 +50,8 @@ impl Pkcs11Token {
 impl Token for Pkcs11Token {
     type Session = Pkcs11Session;
 
+    const KEEPS_PIN_WHEN_ABSENT: bool = true;
+
     fn info(&mut self) -> Result<Facts, Fault> {
         let running = self.module.running()?;
         let (_, info) = self.find(&running)?;
@@ -59,6 +61,7 @@ impl Token for Pkcs11Token {
             model: info.model().to_owned(),
             login: if info.login_required() { Login::Required } else { Login::Needless },
             tries: tries(&info),
+            card: None,
         })
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use signet_tuf::{Algorithm, Gun};
 
-use super::{Lab, PIN, alone, connection, eventually, permit, scope, secret, token};
+use super::{Lab, PIN, alone, connection, eventually, permit, scope, secret, start, token};
 use crate::caller::Connection;
 use crate::keystore::{KeyInfo, KeySelector, KeystoreError, Keystores, LastTry, Place, PlaceState, Scope, TrustDir};
 use crate::ledger::{Permit, Scheme};
@@ -31,7 +31,7 @@ impl Rig {
             Home::Token => vec![token(TOKEN)],
             Home::File => Vec::new(),
         };
-        Self { home, keystores: Keystores::start(&tokens).unwrap(), dir }
+        Self { home, keystores: start(&tokens).unwrap(), dir }
     }
 
     async fn unlock(&self, key: &str, with: &str, scope: Scope) -> Result<(), KeystoreError> {
@@ -47,7 +47,7 @@ impl Rig {
         match self.home {
             Home::Token => {
                 self.unlock("", PIN, scope(&maker)).await?;
-                self.keystores.generate_on_token(TOKEN, algorithm, "targets", gun, &maker).await
+                self.keystores.generate_on_token(TOKEN, algorithm, ("targets", gun), None, &maker).await
             }
             Home::File => {
                 let made = self.keystores.generate_in_file(&self.dir, algorithm, "targets", gun, &maker).await?;
@@ -184,7 +184,7 @@ fn a_lasting_unlock_serves_everybody_until_it_is_locked() {
         on_both(lab, async |rig| {
             let key = rig.key(Algorithm::EcdsaP256, None).await.unwrap();
             let permit = permit(key.public.as_ref().unwrap(), b"message");
-            rig.unlock(&key.key_id.to_string(), PIN, Scope::Lasting).await.unwrap();
+            rig.unlock(&key.key_id.to_string(), PIN, Scope::Lasting(None)).await.unwrap();
             let anybody = connection();
             let (place, state) = rig.locate(&key, &anybody).await;
             assert_eq!(state, PlaceState::Ready);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use signet_tuf::Algorithm;
 
-use super::{connection, only_file, permit, scope, secret};
+use super::{connection, only_file, permit, scope, secret, start};
 use crate::keystore::{KeyInfo, KeystoreError, Keystores, Place, PlaceState, TrustDir};
 
 struct Desk {
@@ -19,7 +19,7 @@ impl Desk {
     fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
         let dir = TrustDir::open(&home.path().join("trust")).unwrap();
-        Self { home, dir, keystores: Keystores::start(&[]).unwrap() }
+        Self { home, dir, keystores: start(&[]).unwrap() }
     }
 
     fn private(&self) -> PathBuf {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::task::JoinSet;
 
-use super::{Lab, PIN, SOFTHSM, alone, connection, eventually, key_on, permit, token_of};
+use super::{Lab, PIN, SOFTHSM, alone, connection, eventually, key_on, permit, start, token_of};
 use crate::config::TokenConfig;
 use crate::keystore::{KeystoreError, Keystores, PlaceState, TokenInfo};
 
@@ -54,7 +54,7 @@ fn a_token_lost_between_two_signatures_works_again_by_itself() {
     alone(async |lab| {
         lab.make_token("lost");
         let server = Server::start(&lab).await;
-        let keystores = Keystores::start(&[token_of(CLIENT, "lost")]).unwrap();
+        let keystores = start(&[token_of(CLIENT, "lost")]).unwrap();
         let connection = connection();
         eventually("the token is seen", async || info(&keystores).await.present).await;
         let key = key_on(&keystores, "lost", &connection).await;
@@ -87,7 +87,7 @@ fn a_token_that_hangs_holds_up_only_who_waits_for_it_and_that_is_told() {
     alone(async |lab| {
         lab.make_token("hangs");
         let server = Server::start(&lab).await;
-        let keystores = Keystores::start(&[token_of(CLIENT, "hangs")]).unwrap();
+        let keystores = start(&[token_of(CLIENT, "hangs")]).unwrap();
         let connection = connection();
         eventually("the token is seen", async || info(&keystores).await.present).await;
         let key = key_on(&keystores, "hangs", &connection).await;
@@ -130,7 +130,7 @@ fn a_token_that_came_back_before_anybody_noticed_just_signs() {
     alone(async |lab| {
         lab.make_token("lost");
         let server = Server::start(&lab).await;
-        let keystores = Keystores::start(&[token_of(CLIENT, "lost")]).unwrap();
+        let keystores = start(&[token_of(CLIENT, "lost")]).unwrap();
         let connection = connection();
         eventually("the token is seen", async || info(&keystores).await.present).await;
         let key = key_on(&keystores, "lost", &connection).await;
@@ -150,7 +150,7 @@ fn a_pin_that_was_changed_meanwhile_is_forgotten() {
     alone(async |lab| {
         lab.make_token("lost");
         let server = Server::start(&lab).await;
-        let keystores = Keystores::start(&[token_of(CLIENT, "lost")]).unwrap();
+        let keystores = start(&[token_of(CLIENT, "lost")]).unwrap();
         let connection = connection();
         eventually("the token is seen", async || info(&keystores).await.present).await;
         let key = key_on(&keystores, "lost", &connection).await;
@@ -179,7 +179,7 @@ fn signatures_go_on_while_the_token_comes_and_goes() {
     alone(async |lab| {
         lab.make_token("lost");
         let mut server = Server::start(&lab).await;
-        let keystores = Keystores::start(&[token_of(CLIENT, "lost")]).unwrap();
+        let keystores = start(&[token_of(CLIENT, "lost")]).unwrap();
         let connection = connection();
         eventually("the token is seen", async || info(&keystores).await.present).await;
         let key = key_on(&keystores, "lost", &connection).await;
@@ -229,7 +229,7 @@ fn a_pin_file_unlocks_again_unless_the_token_was_locked_by_command() {
         fs::set_permissions(&pin_file, Permissions::from_mode(0o600)).unwrap();
         let server = Server::start(&lab).await;
         let config = TokenConfig { pin_file: Some(pin_file), ..token_of(CLIENT, "lost") };
-        let keystores = Keystores::start(&[config]).unwrap();
+        let keystores = start(&[config]).unwrap();
         let unlocked = async || info(&keystores).await.unlocked;
         eventually("unlocked by its PIN file", unlocked).await;
         drop(server);

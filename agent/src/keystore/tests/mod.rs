@@ -9,6 +9,7 @@ mod notary;
 mod pins;
 mod speed;
 mod tokens;
+mod yubikeys;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -19,9 +20,9 @@ use std::time::{Duration, Instant};
 
 use signet_tuf::{Algorithm, PublicKey};
 
-use super::{KeyInfo, Keystores, Scope};
+use super::{Attestations, KeyInfo, Keystores, Scope, StartError};
 use crate::caller::{Connection, Principal};
-use crate::config::{TokenConfig, TokenSelector};
+use crate::config::{Serve, TokenConfig, TokenSelector, YubikeysConfig};
 use crate::ledger::{Permit, Scheme};
 use crate::secret::Secret;
 
@@ -55,6 +56,7 @@ fn start_over(body: &str) {
         .args([test, "--exact", "--nocapture", "--include-ignored"])
         .env(HOME, home.path())
         .env("SOFTHSM2_CONF", &configuration)
+        .env("PCSCLITE_CSOCK_NAME", home.path().join("pcscd.comm"))
         .env("P11_KIT_SERVER_ADDRESS", format!("unix:path={}", home.path().join("p11-kit.sock").display()))
         .output()
         .unwrap();
@@ -112,6 +114,11 @@ impl Lab {
     }
 }
 
+/// Keystores without YubiKeys.
+pub(super) fn start(tokens: &[TokenConfig]) -> Result<Keystores, StartError> {
+    Keystores::start(tokens, &YubikeysConfig { serve: Serve::None, listed: Vec::new() }, Attestations::default())
+}
+
 pub(super) fn token(label: &str) -> TokenConfig {
     token_of(SOFTHSM, label)
 }
@@ -150,7 +157,7 @@ pub(super) fn permit(public: &PublicKey, message: &[u8]) -> Permit {
 /// Unlocks a token for a connection, and makes a P-256 key on it.
 pub(super) async fn key_on(keystores: &Keystores, token: &str, connection: &Arc<Connection>) -> KeyInfo {
     keystores.unlock_token(token, secret(PIN), scope(connection), super::LastTry::Keep).await.unwrap();
-    keystores.generate_on_token(token, Algorithm::EcdsaP256, "targets", None, connection).await.unwrap()
+    keystores.generate_on_token(token, Algorithm::EcdsaP256, ("targets", None), None, connection).await.unwrap()
 }
 
 /// Waits until something holds.

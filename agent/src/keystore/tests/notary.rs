@@ -6,7 +6,7 @@ use std::process::Command;
 
 use signet_tuf::{Algorithm, Gun};
 
-use super::{connection, only_file, permit, run, scope, secret, succeed};
+use super::{connection, only_file, permit, run, scope, secret, start, succeed};
 use crate::keystore::{KeyInfo, KeystoreError, Keystores, PlaceState, TrustDir};
 
 const PASSPHRASE: &str = "correct horse";
@@ -46,7 +46,7 @@ async fn a_key_made_by_notary_signs_here() {
     let home = tempfile::tempdir().unwrap();
     succeed(notary(home.path(), PASSPHRASE, &["key", "generate", "ecdsa", "-r", "targets/releases"]));
     let dir = TrustDir::open(home.path()).unwrap();
-    let keystores = Keystores::start(&[]).unwrap();
+    let keystores = start(&[]).unwrap();
     let locked = only_key(&keystores, &dir).await;
     assert_eq!((locked.role.as_deref(), locked.places[0].1), (Some("targets/releases"), PlaceState::Locked));
     assert!(locked.public.is_none() && locked.name.is_none());
@@ -70,7 +70,7 @@ async fn keys_imported_by_notary_sign_here() {
         let import = ["key", "import", plain, "-r", "targets", "--gun", "example.com/x"];
         succeed(notary(home.path(), PASSPHRASE, &import));
         let dir = TrustDir::open(home.path()).unwrap();
-        let key = assert_it_signs(&Keystores::start(&[]).unwrap(), &dir, PASSPHRASE).await;
+        let key = assert_it_signs(&start(&[]).unwrap(), &dir, PASSPHRASE).await;
         assert_eq!(key.public.unwrap().algorithm(), algorithm);
         assert_eq!((key.role.as_deref(), key.gun.as_deref()), (Some("targets"), Some("example.com/x")));
     }
@@ -83,7 +83,7 @@ async fn notary_opens_the_keys_made_here() {
     for algorithm in algorithms {
         let home = tempfile::tempdir().unwrap();
         let dir = TrustDir::open(home.path()).unwrap();
-        let keystores = Keystores::start(&[]).unwrap();
+        let keystores = start(&[]).unwrap();
         let maker = connection();
         let gun: Gun = "example.com/x".parse().unwrap();
         let made = keystores.generate_in_file(&dir, algorithm, "targets", Some(&gun), &maker).await.unwrap();
@@ -101,7 +101,7 @@ async fn notary_opens_the_keys_made_here() {
         let after = fs::read(only_file(&home.path().join("private"))).unwrap();
         assert_ne!(before, after);
         assert_eq!(before.len(), after.len(), "{algorithm}: notary writes the same structure");
-        let key = assert_it_signs(&Keystores::start(&[]).unwrap(), &dir, PASSPHRASE).await;
+        let key = assert_it_signs(&start(&[]).unwrap(), &dir, PASSPHRASE).await;
         assert_eq!(key.name, made.name);
     }
 }
@@ -110,7 +110,7 @@ async fn notary_opens_the_keys_made_here() {
 async fn what_notary_does_meanwhile_is_seen() {
     let home = tempfile::tempdir().unwrap();
     let dir = TrustDir::open(home.path()).unwrap();
-    let keystores = Keystores::start(&[]).unwrap();
+    let keystores = start(&[]).unwrap();
     assert_eq!(keystores.list(Some(&dir), &connection()).await.keys.len(), 0);
     succeed(notary(home.path(), PASSPHRASE, &["key", "generate", "ecdsa", "-r", "targets"]));
     let key = assert_it_signs(&keystores, &dir, PASSPHRASE).await;
@@ -132,7 +132,7 @@ async fn keys_encrypted_by_openssl_sign_here() {
     let kinds: [&[&str]; 2] =
         [&["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"], &["-algorithm", "ED25519"]];
     let home = tempfile::tempdir().unwrap();
-    let keystores = Keystores::start(&[]).unwrap();
+    let keystores = start(&[]).unwrap();
     let choices = prfs.iter().flat_map(|prf| ciphers.iter().map(move |cipher| (prf, cipher)));
     for (number, (prf, cipher)) in choices.enumerate() {
         let (plain, sealed) = (home.path().join("plain.pem"), home.path().join("sealed.pem"));
@@ -162,7 +162,7 @@ async fn a_plain_key_is_ready_until_it_is_given_a_passphrase() {
     succeed(run("openssl", ["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", plain]));
     let dir = TrustDir::open(&home.path().join("trust")).unwrap();
     install(&dir, plain, plain);
-    let keystores = Keystores::start(&[]).unwrap();
+    let keystores = start(&[]).unwrap();
     let owner = connection();
     let key = only_key(&keystores, &dir).await;
     assert_eq!(key.places[0].1, PlaceState::Ready);

@@ -3,9 +3,9 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
-use super::{PIN, alone, connection, eventually, key_on, permit, scope, secret, token};
+use super::{PIN, alone, connection, eventually, key_on, permit, scope, secret, start, token};
 use crate::config::TokenConfig;
-use crate::keystore::{KeystoreError, Keystores, LastTry, PlaceState, Scope, Tries};
+use crate::keystore::{KeystoreError, LastTry, PlaceState, Scope, Tries};
 
 const COUNT_LOW: &str = "user PIN count low";
 const FINAL_TRY: u64 = 0x0002_0000;
@@ -15,9 +15,9 @@ const LOCKED: u64 = 0x0004_0000;
 fn a_refused_pin_is_not_sent_again() {
     alone(async |lab| {
         lab.make_token("pins");
-        let keystores = Keystores::start(&[token("pins")]).unwrap();
+        let keystores = start(&[token("pins")]).unwrap();
         let unlock = async |pin: &str| {
-            keystores.unlock_token("pins", secret(pin), Scope::Lasting, LastTry::Keep).await.map(drop)
+            keystores.unlock_token("pins", secret(pin), Scope::Lasting(None), LastTry::Keep).await.map(drop)
         };
         let refused = unlock("000000").await;
         assert!(matches!(refused, Err(KeystoreError::SecretIncorrect { tries: Tries::Fewer, .. })), "{refused:?}");
@@ -39,10 +39,10 @@ fn a_refused_pin_is_not_sent_again() {
 fn a_wrong_pin_beside_a_living_unlock_does_not_reach_the_token() {
     alone(async |lab| {
         lab.make_token("pins");
-        let keystores = Keystores::start(&[token("pins")]).unwrap();
-        keystores.unlock_token("pins", secret(PIN), Scope::Lasting, LastTry::Keep).await.unwrap();
+        let keystores = start(&[token("pins")]).unwrap();
+        keystores.unlock_token("pins", secret(PIN), Scope::Lasting(None), LastTry::Keep).await.unwrap();
         for wrong in ["000000", "111111"] {
-            let refused = keystores.unlock_token("pins", secret(wrong), Scope::Lasting, LastTry::Keep).await;
+            let refused = keystores.unlock_token("pins", secret(wrong), Scope::Lasting(None), LastTry::Keep).await;
             assert!(matches!(refused, Err(KeystoreError::SecretIncorrect { tries: Tries::All, .. })), "{refused:?}");
         }
         assert!(!lab.flags("pins").contains(COUNT_LOW));
@@ -53,12 +53,12 @@ fn a_wrong_pin_beside_a_living_unlock_does_not_reach_the_token() {
 fn guessing_ends() {
     alone(async |lab| {
         lab.make_token("pins");
-        let keystores = Keystores::start(&[token("pins")]).unwrap();
-        keystores.unlock_token("pins", secret(PIN), Scope::Lasting, LastTry::Keep).await.unwrap();
+        let keystores = start(&[token("pins")]).unwrap();
+        keystores.unlock_token("pins", secret(PIN), Scope::Lasting(None), LastTry::Keep).await.unwrap();
         let mut refused = 0;
         for guess in 0..1000 {
             let guess = secret(&format!("{guess:06}"));
-            match keystores.unlock_token("pins", guess, Scope::Lasting, LastTry::Keep).await {
+            match keystores.unlock_token("pins", guess, Scope::Lasting(None), LastTry::Keep).await {
                 Err(KeystoreError::SecretIncorrect { .. }) => refused += 1,
                 Err(KeystoreError::Failed { what, .. }) => {
                     assert!(what.contains("lock the token"), "{what}");
@@ -69,10 +69,10 @@ fn guessing_ends() {
         }
         assert!(refused < 100, "{refused}");
         // Even the right one is not told any more, until the token was locked; and the token has counted nothing.
-        keystores.unlock_token("pins", secret(PIN), Scope::Lasting, LastTry::Keep).await.unwrap_err();
+        keystores.unlock_token("pins", secret(PIN), Scope::Lasting(None), LastTry::Keep).await.unwrap_err();
         assert!(!lab.flags("pins").contains(COUNT_LOW));
         keystores.lock(None).await.unwrap();
-        keystores.unlock_token("pins", secret(PIN), Scope::Lasting, LastTry::Keep).await.unwrap();
+        keystores.unlock_token("pins", secret(PIN), Scope::Lasting(None), LastTry::Keep).await.unwrap();
     });
 }
 
@@ -81,14 +81,14 @@ fn the_last_try_is_kept_unless_it_is_given() {
     alone(async |lab| {
         lab.make_token("pins");
         lab.raise_flag("pins", FINAL_TRY);
-        let keystores = Keystores::start(&[token("pins")]).unwrap();
+        let keystores = start(&[token("pins")]).unwrap();
         assert_eq!(keystores.tokens().await[0].tries, Tries::Last);
         for pin in [PIN, "000000"] {
-            let kept = keystores.unlock_token("pins", secret(pin), Scope::Lasting, LastTry::Keep).await;
+            let kept = keystores.unlock_token("pins", secret(pin), Scope::Lasting(None), LastTry::Keep).await;
             assert!(matches!(kept, Err(KeystoreError::LastTry { .. })), "{kept:?}");
         }
         assert!(!lab.flags("pins").contains(COUNT_LOW), "a PIN was sent");
-        keystores.unlock_token("pins", secret(PIN), Scope::Lasting, LastTry::Spend).await.unwrap();
+        keystores.unlock_token("pins", secret(PIN), Scope::Lasting(None), LastTry::Spend).await.unwrap();
     });
 }
 
@@ -97,9 +97,9 @@ fn a_blocked_pin_is_said_and_not_tried() {
     alone(async |lab| {
         lab.make_token("pins");
         lab.raise_flag("pins", LOCKED);
-        let keystores = Keystores::start(&[token("pins")]).unwrap();
+        let keystores = start(&[token("pins")]).unwrap();
         for last_try in [LastTry::Keep, LastTry::Spend] {
-            let blocked = keystores.unlock_token("pins", secret("000000"), Scope::Lasting, last_try).await;
+            let blocked = keystores.unlock_token("pins", secret("000000"), Scope::Lasting(None), last_try).await;
             assert!(matches!(blocked, Err(KeystoreError::PinBlocked { .. })), "{blocked:?}");
         }
         assert!(!lab.flags("pins").contains(COUNT_LOW), "a PIN was sent");
@@ -110,7 +110,7 @@ fn a_blocked_pin_is_said_and_not_tried() {
 fn the_token_is_logged_out_when_the_last_connection_goes() {
     alone(async |lab| {
         lab.make_token("pins");
-        let keystores = Keystores::start(&[token("pins")]).unwrap();
+        let keystores = start(&[token("pins")]).unwrap();
         let (first, second) = (connection(), connection());
         key_on(&keystores, "pins", &first).await;
         keystores.unlock_token("pins", secret(PIN), scope(&second), LastTry::Keep).await.unwrap();
@@ -121,7 +121,7 @@ fn the_token_is_logged_out_when_the_last_connection_goes() {
         eventually("a wrong PIN reaches the token", async || {
             guesses += 1;
             let wrong = secret(&format!("{guesses:06}"));
-            let refused = keystores.unlock_token("pins", wrong, Scope::Lasting, LastTry::Keep).await;
+            let refused = keystores.unlock_token("pins", wrong, Scope::Lasting(None), LastTry::Keep).await;
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             matches!(refused, Err(KeystoreError::SecretIncorrect { tries: Tries::Fewer, .. }))
         })
@@ -140,11 +140,11 @@ fn a_pin_file_is_a_lasting_unlock() {
         let pin_file = lab.path("pin");
         fs::write(&pin_file, format!("{PIN}\n")).unwrap();
         fs::set_permissions(&pin_file, Permissions::from_mode(0o600)).unwrap();
-        let keystores = Keystores::start(&[with_pin_file(&pin_file)]).unwrap();
+        let keystores = start(&[with_pin_file(&pin_file)]).unwrap();
         eventually("unlocked by its PIN file", async || keystores.tokens().await[0].unlocked).await;
         let anybody = connection();
         let key = keystores
-            .generate_on_token("pins", signet_tuf::Algorithm::EcdsaP256, "targets", None, &anybody)
+            .generate_on_token("pins", signet_tuf::Algorithm::EcdsaP256, ("targets", None), None, &anybody)
             .await
             .unwrap();
         assert_eq!(key.places[0].1, PlaceState::Ready);
@@ -165,7 +165,7 @@ fn a_pin_file_that_does_not_unlock_is_trouble_and_not_repeated() {
         let pin_file = lab.path("pin");
         fs::write(&pin_file, "000000").unwrap();
         fs::set_permissions(&pin_file, Permissions::from_mode(0o600)).unwrap();
-        let keystores = Keystores::start(&[with_pin_file(&pin_file)]).unwrap();
+        let keystores = start(&[with_pin_file(&pin_file)]).unwrap();
         let info = &keystores.tokens().await[0];
         assert!(info.present && !info.unlocked);
         assert!(info.trouble.as_deref().unwrap().contains("incorrect"), "{info:?}");
@@ -183,7 +183,7 @@ fn a_pin_file_that_others_read_is_not_used() {
         let pin_file = lab.path("pin");
         fs::write(&pin_file, PIN).unwrap();
         fs::set_permissions(&pin_file, Permissions::from_mode(0o644)).unwrap();
-        let keystores = Keystores::start(&[with_pin_file(&pin_file)]).unwrap();
+        let keystores = start(&[with_pin_file(&pin_file)]).unwrap();
         let info = &keystores.tokens().await[0];
         assert!(info.present && !info.unlocked);
         assert!(info.trouble.as_deref().unwrap().contains("chmod 600"), "{info:?}");

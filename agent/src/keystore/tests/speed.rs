@@ -11,7 +11,7 @@ use cryptoki::session::UserType;
 use cryptoki::types::AuthPin;
 use signet_tuf::PublicKey;
 
-use super::{PIN, SOFTHSM, alone, connection, key_on, permit, secret, token};
+use super::{PIN, SOFTHSM, alone, connection, key_on, permit, secret, start, token};
 use crate::caller::Connection;
 use crate::keystore::{Keystores, Place, TrustDir};
 
@@ -87,7 +87,7 @@ fn median(mut rates: Vec<f64>) -> f64 {
 fn signatures_in_a_second() {
     alone(async |lab| {
         lab.make_token("speed");
-        let keystores = Keystores::start(&[token("speed")]).unwrap();
+        let keystores = start(&[token("speed")]).unwrap();
         let connection = connection();
         let key = key_on(&keystores, "speed", &connection).await;
         let asked = Asked {

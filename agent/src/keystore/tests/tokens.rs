@@ -6,15 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use signet_tuf::{Algorithm, KeyName};
 use tokio::task::JoinSet;
 
-use super::{Lab, PIN, SOFTHSM, alone, connection, eventually, key_on, permit, run, scope, secret, succeed, token};
+use super::{
+    Lab, PIN, SOFTHSM, alone, connection, eventually, key_on, permit, run, scope, secret, start, succeed, token,
+};
 use crate::config::{TokenConfig, TokenSelector};
-use crate::keystore::{KeystoreError, Keystores, LastTry, PlaceState, StartError};
+use crate::keystore::{KeystoreError, LastTry, PlaceState, StartError};
 use crate::ledger::{Permit, Scheme};
 
 #[test]
 fn a_token_that_comes_later_works_without_a_restart() {
     alone(async |lab| {
-        let keystores = Keystores::start(&[token("later")]).unwrap();
+        let keystores = start(&[token("later")]).unwrap();
         let connection = connection();
         let info = &keystores.tokens().await[0];
         assert!(!info.present);
@@ -35,7 +37,7 @@ fn two_tokens_of_one_module_do_not_disturb_each_other() {
     alone(async |lab| {
         lab.make_token("one");
         lab.make_token("two");
-        let keystores = Keystores::start(&[token("one"), token("two"), token("absent")]).unwrap();
+        let keystores = start(&[token("one"), token("two"), token("absent")]).unwrap();
         let connection = connection();
         let one = key_on(&keystores, "one", &connection).await;
         let two = key_on(&keystores, "two", &connection).await;
@@ -59,7 +61,7 @@ fn keys_are_made_while_others_look_for_theirs() {
     const KEYS: usize = 40;
     alone(async |lab| {
         lab.make_token("shared");
-        let keystores = Keystores::start(&[token("shared")]).unwrap();
+        let keystores = start(&[token("shared")]).unwrap();
         let connection = connection();
         let key = key_on(&keystores, "shared", &connection).await;
         let done = Arc::new(AtomicBool::new(false));
@@ -76,7 +78,10 @@ fn keys_are_made_while_others_look_for_theirs() {
             });
         }
         for _ in 1..KEYS {
-            keystores.generate_on_token("shared", Algorithm::EcdsaP256, "targets", None, &connection).await.unwrap();
+            keystores
+                .generate_on_token("shared", Algorithm::EcdsaP256, ("targets", None), None, &connection)
+                .await
+                .unwrap();
         }
         done.store(true, Ordering::Relaxed);
         while let Some(asker) = askers.join_next().await {
@@ -92,11 +97,11 @@ fn keys_are_made_while_others_look_for_theirs() {
 fn a_token_is_selected_by_serial_or_uri() {
     alone(async |lab| {
         lab.make_token("named one");
-        let keystores = Keystores::start(&[token("named one")]).unwrap();
+        let keystores = start(&[token("named one")]).unwrap();
         let serial = keystores.tokens().await[0].serial.clone();
         let uri = format!("pkcs11:token=named%20one;serial={serial};model=SoftHSM%20v2");
         for select in [TokenSelector::Serial(serial), TokenSelector::Uri(uri.parse().unwrap())] {
-            let keystores = Keystores::start(&[TokenConfig { select, ..token("") }]).unwrap();
+            let keystores = start(&[TokenConfig { select, ..token("") }]).unwrap();
             let info = &keystores.tokens().await[0];
             assert!(info.present, "{info:?}");
             assert_eq!(info.label, "named one");
@@ -106,16 +111,16 @@ fn a_token_is_selected_by_serial_or_uri() {
 
 #[test]
 fn what_cannot_be_configured_is_refused() {
-    let twice = Keystores::start(&[token("a"), token("a")]);
+    let twice = start(&[token("a"), token("a")]);
     assert!(matches!(twice, Err(StartError::Duplicate(name)) if name == "a"));
     let relative = TokenConfig { module: "libsofthsm2.so".into(), ..token("a") };
-    assert!(matches!(Keystores::start(&[relative]), Err(StartError::Module { .. })));
+    assert!(matches!(start(&[relative]), Err(StartError::Module { .. })));
 }
 
 #[test]
 fn an_unknown_token_names_the_known_ones() {
     alone(async |_| {
-        let keystores = Keystores::start(&[token("a"), token("b")]).unwrap();
+        let keystores = start(&[token("a"), token("b")]).unwrap();
         let unknown = keystores.lock(Some("c")).await.unwrap_err();
         assert_eq!(unknown.to_string(), "no token `c` is configured; there are: a, b");
     });
@@ -125,7 +130,7 @@ fn an_unknown_token_names_the_known_ones() {
 fn a_key_cannot_leave_the_token_and_carries_its_name() {
     alone(async |lab| {
         lab.make_token("made");
-        let keystores = Keystores::start(&[token("made")]).unwrap();
+        let keystores = start(&[token("made")]).unwrap();
         let key = key_on(&keystores, "made", &connection()).await;
         let objects = lab.pkcs11_tool("made", &["--list-objects", "--type", "privkey"]);
         assert!(objects.contains("sensitive, always sensitive, never extractable, local"), "{objects}");
@@ -144,7 +149,7 @@ fn keys_that_others_made_are_found() {
         lab.make_token("foreign");
         foreign_key(&lab, "01", "my signing key", "EC:prime256v1");
         foreign_key(&lab, "02", "targets/releases example.com/x", "rsa:2048");
-        let keystores = Keystores::start(&[token("foreign")]).unwrap();
+        let keystores = start(&[token("foreign")]).unwrap();
         let connection = connection();
         keystores.unlock_token("foreign", secret(PIN), scope(&connection), LastTry::Keep).await.unwrap();
         let keys = keystores.list(None, &connection).await.keys;
@@ -181,7 +186,7 @@ fn a_key_is_known_by_its_certificate_alone() {
         lab.pkcs11_tool("foreign", &["--keypairgen", "--key-type", "EC:secp384r1", "--id", "0a", "--label", "other"]);
         lab.pkcs11_tool("foreign", &["--delete-object", "--type", "pubkey", "--id", "0a"]);
 
-        let keystores = Keystores::start(&[token("foreign")]).unwrap();
+        let keystores = start(&[token("foreign")]).unwrap();
         let connection = connection();
         keystores.unlock_token("foreign", secret(PIN), scope(&connection), LastTry::Keep).await.unwrap();
         let keys = keystores.list(None, &connection).await.keys;
@@ -201,7 +206,7 @@ fn a_public_key_without_its_private_key_is_no_key() {
         foreign_key(&lab, "01", "targets", "EC:prime256v1");
         foreign_key(&lab, "02", "snapshot", "EC:prime256v1");
         lab.pkcs11_tool("foreign", &["--delete-object", "--type", "privkey", "--id", "01"]);
-        let keystores = Keystores::start(&[token("foreign")]).unwrap();
+        let keystores = start(&[token("foreign")]).unwrap();
         let connection = connection();
         keystores.unlock_token("foreign", secret(PIN), scope(&connection), LastTry::Keep).await.unwrap();
         let keys = keystores.list(None, &connection).await.keys;
@@ -213,16 +218,17 @@ fn a_public_key_without_its_private_key_is_no_key() {
 fn what_the_token_cannot_make_is_said() {
     alone(async |lab| {
         lab.make_token("made");
-        let keystores = Keystores::start(&[token("made")]).unwrap();
+        let keystores = start(&[token("made")]).unwrap();
         let connection = connection();
-        let locked = keystores.generate_on_token("made", Algorithm::EcdsaP256, "root", None, &connection).await;
+        let locked = keystores.generate_on_token("made", Algorithm::EcdsaP256, ("root", None), None, &connection).await;
         assert!(matches!(locked, Err(KeystoreError::Locked { .. })), "{locked:?}");
         keystores.unlock_token("made", secret(PIN), scope(&connection), LastTry::Keep).await.unwrap();
         for algorithm in [Algorithm::EcdsaP521, Algorithm::Rsa(8192)] {
-            let refused = keystores.generate_on_token("made", algorithm, "root", None, &connection).await;
+            let refused = keystores.generate_on_token("made", algorithm, ("root", None), None, &connection).await;
             assert!(matches!(refused, Err(KeystoreError::NotSupported { .. })), "{refused:?}");
         }
-        let spaced = keystores.generate_on_token("made", Algorithm::EcdsaP256, "two words", None, &connection).await;
+        let spaced =
+            keystores.generate_on_token("made", Algorithm::EcdsaP256, ("two words", None), None, &connection).await;
         assert!(matches!(spaced, Err(KeystoreError::NotSupported { .. })), "{spaced:?}");
     });
 }
@@ -245,7 +251,7 @@ fn a_key_in_two_places_is_listed_once_token_first() {
                 succeed(run("pkcs11-tool", common.iter().chain(&write)));
             }
         }
-        let keystores = Keystores::start(&[token("two"), token("one")]).unwrap();
+        let keystores = start(&[token("two"), token("one")]).unwrap();
         let listing = keystores.list(None, &connection()).await;
         assert_eq!(listing.keys.len(), 1);
         let places: Vec<_> = listing.keys[0].places.iter().map(|(place, _)| place.to_string()).collect();

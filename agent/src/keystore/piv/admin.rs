@@ -1,0 +1,258 @@
+//! What changes a card beside its keys: PIN, PUK, management key, certificates, and the end of everything.
+
+use aws_lc_rs::rand;
+use yubikey::certificate::CertInfo;
+use yubikey::{Error, MgmKey, YubiKey};
+use zeroize::Zeroizing;
+
+use super::card::Card;
+use super::fault::fault;
+use super::secret::{SECRET_BYTES, authenticate, management_key, show_management_key};
+use super::{CardFacts, Count, PivSlot, facts};
+use crate::keystore::token::Fault;
+use crate::keystore::{LastTry, Tries};
+use crate::secret::Secret;
+
+/// As every YubiKey leaves the factory; shown only to a card that says so, or on a person's word.
+const FACTORY_PIN: &[u8] = b"123456";
+const FACTORY_PUK: &[u8] = b"12345678";
+/// More wrong tries than any card allows.
+const MANY: usize = 256;
+
+/// What is to be replaced. An empty present secret is the factory's, an empty new one leaves the present one.
+#[derive(Debug)]
+pub struct CardSetup {
+    /// The present PIN.
+    pub pin: Secret,
+    /// The present PUK.
+    pub puk: Secret,
+    /// The present management key.
+    pub management_key: Secret,
+    /// The new PIN.
+    pub new_pin: Secret,
+    /// The new PUK.
+    pub new_puk: Secret,
+    /// Whether a new management key is stored on the card, behind its PIN.
+    pub protect_management_key: bool,
+    /// Whether what the card does not tell is as the factory set it.
+    pub factory: bool,
+    /// Whether a factory's secret may stay.
+    pub leave_defaults: bool,
+}
+
+/// What was replaced, also if something else then failed.
+#[derive(Debug)]
+pub(in crate::keystore) struct Changed {
+    pub(in crate::keystore) what: Vec<&'static str>,
+    pub(in crate::keystore) then: Result<(), Fault>,
+}
+
+impl Card {
+    /// Writes the certificate of a slot.
+    pub(in crate::keystore) fn write_certificate(
+        &self,
+        slot: PivSlot,
+        der: Vec<u8>,
+        management_key: Option<&Secret>,
+    ) -> Result<(), Fault> {
+        let certificate = yubikey::Certificate::from_bytes(der).map_err(fault)?;
+        self.visit(|yubikey| {
+            authenticate(self, yubikey, management_key)?;
+            certificate.write(yubikey, slot.id().map_err(fault)?, CertInfo::Uncompressed).map_err(fault)
+        })
+    }
+
+    /// Replaces secrets. Everything is checked that can be before the first is.
+    pub(in crate::keystore) fn set_up(&self, setup: &CardSetup) -> Result<Changed, Fault> {
+        let reader = self.seat()?.reader();
+        self.visit(|yubikey| {
+            let facts = facts::read(yubikey, reader)?;
+            let present = Present::of(&facts, setup)?;
+            let mut what = Vec::new();
+            let then = replace(yubikey, setup, &present, &mut what);
+            if what.contains(&"pin") {
+                self.known().pin = None;
+            }
+            Ok(Changed { what, then })
+        })
+    }
+
+    /// Replaces the PIN by means of the old one.
+    pub(in crate::keystore) fn change_pin(&self, old: &Secret, new: &Secret, last_try: LastTry) -> Result<(), Fault> {
+        fits("PIN", old)?;
+        fits_as_new("PIN", new, FACTORY_PIN)?;
+        self.visit(|yubikey| {
+            spends_no_last_try(facts::pin_tries(yubikey)?, last_try)?;
+            yubikey.change_pin(old.expose(), new.expose()).map_err(fault)
+        })?;
+        self.known().pin = None;
+        Ok(())
+    }
+
+    /// Replaces the PIN by means of the PUK.
+    pub(in crate::keystore) fn unblock_pin(&self, puk: &Secret, new: &Secret, last_try: LastTry) -> Result<(), Fault> {
+        fits("PUK", puk)?;
+        fits_as_new("PIN", new, FACTORY_PIN)?;
+        let reader = self.seat()?.reader();
+        self.visit(|yubikey| {
+            match (facts::read(yubikey, reader)?.puk.tries(), last_try) {
+                (Tries::Blocked, _) => return Err(Fault::PukBlocked),
+                (Tries::Last, LastTry::Keep) => return Err(Fault::LastTry),
+                (Tries::Unknown | Tries::All | Tries::Fewer | Tries::Left(_) | Tries::Last, _) => {}
+            }
+            yubikey.unblock_pin(puk.expose(), new.expose()).map_err(puk_fault)
+        })?;
+        self.known().pin = None;
+        Ok(())
+    }
+
+    /// Destroys all keys. The card wants PIN and PUK to be blocked first, which is done by showing wrong ones.
+    pub(in crate::keystore) fn reset(&self) -> Result<(), Fault> {
+        self.visit(|yubikey| {
+            block(|wrong| yubikey.verify_pin(wrong))?;
+            block(|wrong| yubikey.change_puk(wrong, wrong))?;
+            yubikey.reset_device().map_err(fault)
+        })?;
+        self.known().pin = None;
+        Ok(())
+    }
+}
+
+/// The secrets that a card has now, as far as they are needed.
+struct Present {
+    pin: Secret,
+    puk: Secret,
+}
+
+impl Present {
+    fn of(facts: &CardFacts, setup: &CardSetup) -> Result<Self, Fault> {
+        let is_factory = |told: Option<bool>| told.unwrap_or(setup.factory);
+        let stays: Vec<&str> = [
+            ("PIN", is_factory(facts.default_pin) && setup.pin.is_empty() && setup.new_pin.is_empty()),
+            ("PUK", is_factory(facts.default_puk) && setup.puk.is_empty() && setup.new_puk.is_empty()),
+            (
+                "management key",
+                is_factory(facts.default_management_key)
+                    && setup.management_key.is_empty()
+                    && !setup.protect_management_key,
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(name, stays)| stays.then_some(name))
+        .collect();
+        if !stays.is_empty() && !setup.leave_defaults {
+            return Err(Fault::FactorySecret(stays.join(", ")));
+        }
+        for (name, new, factory) in [("PIN", &setup.new_pin, FACTORY_PIN), ("PUK", &setup.new_puk, FACTORY_PUK)] {
+            if !new.is_empty() {
+                fits_as_new(name, new, factory)?;
+            }
+        }
+        let needs_pin = !setup.new_pin.is_empty() || setup.protect_management_key;
+        let pin = present("PIN", needs_pin, &setup.pin, is_factory(facts.default_pin), FACTORY_PIN)?;
+        let needs_puk = !setup.new_puk.is_empty();
+        let puk = present("PUK", needs_puk, &setup.puk, is_factory(facts.default_puk), FACTORY_PUK)?;
+        if needs_pin && facts.default_pin != Some(true) {
+            spends_no_last_try(facts.pin.tries(), LastTry::Keep)?;
+        }
+        match facts.puk {
+            Count { left: Some(0), .. } if needs_puk => return Err(Fault::PukBlocked),
+            Count { left: Some(1), .. } if needs_puk && facts.default_puk != Some(true) => return Err(Fault::LastTry),
+            Count { .. } => {}
+        }
+        Ok(Self { pin, puk })
+    }
+}
+
+fn present(name: &str, needed: bool, given: &Secret, is_factory: bool, factory: &[u8]) -> Result<Secret, Fault> {
+    match (given.is_empty(), is_factory) {
+        (false, _) => fits(name, given).map(|()| given.clone()),
+        (true, true) => Ok(Secret::from(factory.to_vec())),
+        (true, false) if !needed => Ok(given.clone()),
+        (true, false) => Err(Fault::PinMalformed(format!(
+            "the present {name} is wanted: the card does not say that it is the factory's"
+        ))),
+    }
+}
+
+fn replace(
+    yubikey: &mut YubiKey,
+    setup: &CardSetup,
+    present: &Present,
+    changed: &mut Vec<&'static str>,
+) -> Result<(), Fault> {
+    let mut pin = &present.pin;
+    if !setup.new_pin.is_empty() {
+        yubikey.change_pin(present.pin.expose(), setup.new_pin.expose()).map_err(fault)?;
+        pin = &setup.new_pin;
+        changed.push("pin");
+    }
+    if !setup.new_puk.is_empty() {
+        yubikey.change_puk(present.puk.expose(), setup.new_puk.expose()).map_err(puk_fault)?;
+        changed.push("puk");
+    }
+    if setup.protect_management_key {
+        yubikey.verify_pin(pin.expose()).map_err(fault)?;
+        let factory = MgmKey::get_default(yubikey).map_err(fault)?;
+        let kind = factory.algorithm_id();
+        let old = match (setup.management_key.is_empty(), MgmKey::get_protected(yubikey)) {
+            (false, _) => management_key(yubikey, &setup.management_key)?,
+            (true, Ok(protected)) => protected,
+            (true, Err(_)) => factory,
+        };
+        show_management_key(yubikey, &old)?;
+        let mut bytes = Zeroizing::new([0; 24]);
+        rand::fill(bytes.as_mut_slice())
+            .map_err(|_| Fault::Unsupported("new keys without random numbers".to_owned()))?;
+        let new = MgmKey::from_bytes(bytes.as_slice(), Some(kind)).map_err(fault)?;
+        new.set_protected(yubikey).map_err(fault)?;
+        changed.push("management-key");
+    }
+    Ok(())
+}
+
+fn fits(name: &str, secret: &Secret) -> Result<(), Fault> {
+    let bytes = secret.expose().len();
+    if SECRET_BYTES.contains(&bytes) {
+        return Ok(());
+    }
+    Err(Fault::PinMalformed(format!("a {name} has 6 to 8 bytes, this one has {bytes}")))
+}
+
+fn fits_as_new(name: &str, secret: &Secret, factory: &[u8]) -> Result<(), Fault> {
+    fits(name, secret)?;
+    if secret.expose() == factory {
+        return Err(Fault::FactorySecret(name.to_owned()));
+    }
+    Ok(())
+}
+
+fn spends_no_last_try(tries: Tries, last_try: LastTry) -> Result<(), Fault> {
+    match (tries, last_try) {
+        (Tries::Blocked, _) => Err(Fault::PinBlocked),
+        (Tries::Last, LastTry::Keep) => Err(Fault::LastTry),
+        (Tries::Unknown | Tries::All | Tries::Fewer | Tries::Left(_) | Tries::Last, _) => Ok(()),
+    }
+}
+
+fn puk_fault(error: Error) -> Fault {
+    match (fault(error), error) {
+        (Fault::PinBlocked, _) => Fault::PukBlocked,
+        (_, Error::WrongPin { tries }) => Fault::PukIncorrect(Count { left: Some(tries), most: None }.tries()),
+        (other, _) => other,
+    }
+}
+
+/// Shows wrong secrets until there are no tries left.
+fn block(mut show: impl FnMut(&[u8]) -> yubikey::Result<()>) -> Result<(), Fault> {
+    for _ in 0..MANY {
+        let mut wrong = [0; 8];
+        rand::fill(&mut wrong).map_err(|_| Fault::Unsupported("a reset without random numbers".to_owned()))?;
+        match show(&wrong).map_err(fault) {
+            Err(Fault::PinBlocked) => return Ok(()),
+            Ok(()) | Err(Fault::PinIncorrect) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    Err(Fault::Unsupported("a reset: its secrets cannot be blocked".to_owned()))
+}

@@ -1,0 +1,312 @@
+//! The readers on the desk: which YubiKey is in which, told by PC/SC as they come and go.
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use pcsc::{Context, PNP_NOTIFICATION, ReaderState, Scope, State as Flags};
+use tokio::sync::watch;
+use yubikey::YubiKey;
+use yubikey::reader::Context as YubikeyContext;
+
+use super::card::leave;
+use super::fault::trouble;
+
+/// PC/SC tells changes at once; so often it is asked all the same.
+const ROUND: Duration = Duration::from_secs(2);
+/// pcscd is looked for so often while it is not there, at first and at last.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LAST_PAUSE: Duration = Duration::from_secs(8);
+/// A card that cannot be opened is tried again so often.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Where YubiKeys are now.
+#[derive(Debug, Default)]
+pub(super) struct Readers(Mutex<BTreeMap<u32, Seat>>);
+
+/// One YubiKey's stay in a reader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seat {
+    reader: CString,
+    /// Tells one stay from the next.
+    stay: u64,
+}
+
+impl Readers {
+    pub(super) fn seat(&self, serial: u32) -> Option<Seat> {
+        self.lock().get(&serial).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Seat>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seat {
+    /// Opens the card in it, whichever that is by now.
+    pub(super) fn open(&self) -> yubikey::Result<YubiKey> {
+        let mut context = YubikeyContext::open()?;
+        let name = self.reader.to_string_lossy();
+        let reader = context.iter()?.find(|reader| reader.name() == name);
+        reader.ok_or(yubikey::Error::NotFound)?.open()
+    }
+
+    pub(super) fn reader(&self) -> String {
+        self.reader.to_string_lossy().into_owned()
+    }
+}
+
+/// What the desk tells: a YubiKey came or went.
+pub(super) type OnChange = Box<dyn Fn(u32) + Send>;
+
+/// Looks at the readers until it is dropped.
+pub(super) struct Desk {
+    shared: Arc<Shared>,
+    /// True once all readers were looked at, or none can be.
+    looked: watch::Receiver<bool>,
+}
+
+struct Shared {
+    readers: Arc<Readers>,
+    state: Mutex<Looking>,
+    ended: Condvar,
+}
+
+#[derive(Default)]
+struct Looking {
+    /// Cancelled when the desk is dropped.
+    waiting: Option<Context>,
+    trouble: Option<String>,
+    over: bool,
+}
+
+impl Desk {
+    /// The desk, and the work of looking at it, which ends when the desk is dropped.
+    pub(super) fn new(readers: Arc<Readers>, on_change: OnChange) -> (Self, impl FnOnce() + Send + 'static) {
+        let shared = Arc::new(Shared { readers, state: Mutex::default(), ended: Condvar::new() });
+        let (sender, looked) = watch::channel(false);
+        let watcher = Watcher { shared: Arc::clone(&shared), looked: sender, on_change, stays: 0 };
+        (Self { shared, looked }, move || watcher.run())
+    }
+
+    /// Waits until the readers were looked at for the first time.
+    pub(super) async fn looked(&self, patience: Duration) {
+        let mut looked = self.looked.clone();
+        drop(tokio::time::timeout(patience, looked.wait_for(|looked| *looked)).await);
+    }
+
+    /// Why readers cannot be looked at.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.shared.state().trouble.clone()
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        state.over = true;
+        if let Some(context) = &state.waiting
+            && let Err(error) = context.cancel()
+        {
+            tracing::debug!(%error, "SCardCancel");
+        }
+        drop(state);
+        self.shared.ended.notify_all();
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, Looking> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits, unless the desk is dropped meanwhile; true if it is.
+    fn is_over_within(&self, pause: Duration) -> bool {
+        let waited = self.ended.wait_timeout_while(self.state(), pause, |state| !state.over);
+        waited.unwrap_or_else(PoisonError::into_inner).0.over
+    }
+}
+
+struct Watcher {
+    shared: Arc<Shared>,
+    looked: watch::Sender<bool>,
+    on_change: OnChange,
+    stays: u64,
+}
+
+/// The readers as they were seen last. The first is no reader: it tells that readers come.
+struct Seen {
+    states: Vec<ReaderState>,
+    /// What is in them, and how many cards had come and gone by then.
+    cards: Vec<(Found, u32)>,
+}
+
+enum Found {
+    Nothing,
+    YubiKey(u32),
+    /// Another card, or one that was looked at in vain.
+    Other,
+    /// In use by somebody who wants it alone, or not ready: to be tried again.
+    Unopened,
+}
+
+impl Watcher {
+    fn run(mut self) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let ended = match Context::establish(Scope::System) {
+                Ok(context) => {
+                    pause = FIRST_PAUSE;
+                    self.watch(&context)
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = ended {
+                self.everything_went(trouble(error));
+            }
+            self.looked.send_replace(true);
+            if self.shared.is_over_within(pause) {
+                return;
+            }
+            pause = pause.saturating_mul(2).min(LAST_PAUSE);
+        }
+    }
+
+    /// Follows the readers until pcscd goes.
+    fn watch(&mut self, context: &Context) -> Result<(), pcsc::Error> {
+        {
+            let mut state = self.shared.state();
+            if state.over {
+                return Ok(());
+            }
+            state.waiting = Some(context.clone());
+            state.trouble = None;
+        }
+        let mut seen = Seen::new();
+        loop {
+            seen.add_new(context)?;
+            match context.get_status_change(seen.patience(), &mut seen.states) {
+                Ok(()) | Err(pcsc::Error::Timeout) => {}
+                Err(pcsc::Error::Cancelled) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+            for (state, (card, moves)) in seen.states.iter_mut().zip(&mut seen.cards).skip(1) {
+                self.look(state, card, *moves);
+                *moves = state.event_count();
+            }
+            seen.states.iter_mut().for_each(ReaderState::sync_current_state);
+            seen.forget_gone();
+            self.looked.send_replace(true);
+            if self.shared.state().over {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What one reader's state means.
+    fn look(&mut self, state: &ReaderState, card: &mut Found, moves: u32) {
+        let present = state.event_state().contains(Flags::PRESENT) && !is_gone(state.event_state());
+        if !present || state.event_count() != moves {
+            self.went(state.name(), card);
+        }
+        if present && matches!(card, Found::Nothing | Found::Unopened) {
+            self.came(state.name(), card);
+        }
+    }
+
+    fn came(&mut self, reader: &CStr, card: &mut Found) {
+        self.stays = self.stays.saturating_add(1);
+        let seat = Seat { reader: reader.to_owned(), stay: self.stays };
+        *card = match seat.open() {
+            Ok(yubikey) => {
+                let serial = yubikey.serial().0;
+                leave(yubikey);
+                tracing::info!(serial, reader = seat.reader(), "YubiKey inserted");
+                self.shared.readers.lock().insert(serial, seat);
+                (self.on_change)(serial);
+                Found::YubiKey(serial)
+            }
+            Err(yubikey::Error::PcscError { inner: Some(pcsc::Error::ProtoMismatch) }) => Found::Other,
+            Err(error @ yubikey::Error::PcscError { .. }) => {
+                tracing::debug!(reader = seat.reader(), %error, "a card cannot be opened");
+                Found::Unopened
+            }
+            Err(error) => {
+                tracing::debug!(reader = seat.reader(), %error, "a card is no YubiKey with PIV");
+                Found::Other
+            }
+        };
+    }
+
+    fn went(&self, reader: &CStr, card: &mut Found) {
+        let Found::YubiKey(serial) = std::mem::replace(card, Found::Nothing) else { return };
+        let mut readers = self.shared.readers.lock();
+        // The same YubiKey may be in another reader by now.
+        if readers.get(&serial).is_some_and(|seat| *seat.reader == *reader) {
+            readers.remove(&serial);
+            drop(readers);
+            tracing::info!(serial, "YubiKey removed");
+            (self.on_change)(serial);
+        }
+    }
+
+    fn everything_went(&self, why: String) {
+        {
+            let mut state = self.shared.state();
+            state.waiting = None;
+            state.trouble = Some(why);
+        }
+        let readers = std::mem::take(&mut *self.shared.readers.lock());
+        for serial in readers.into_keys() {
+            tracing::info!(serial, "YubiKey removed with its reader");
+            (self.on_change)(serial);
+        }
+    }
+}
+
+impl Seen {
+    fn new() -> Self {
+        Self {
+            states: vec![ReaderState::new(PNP_NOTIFICATION().to_owned(), Flags::UNAWARE)],
+            cards: vec![(Found::Nothing, 0)],
+        }
+    }
+
+    fn add_new(&mut self, context: &Context) -> Result<(), pcsc::Error> {
+        let names = match context.list_readers_owned() {
+            Err(pcsc::Error::NoReadersAvailable) => return Ok(()),
+            names => names?,
+        };
+        for name in names {
+            if !self.states.iter().any(|state| *state.name() == *name) {
+                self.states.push(ReaderState::new(name, Flags::UNAWARE));
+                self.cards.push((Found::Nothing, 0));
+            }
+        }
+        Ok(())
+    }
+
+    /// How long to wait for a change.
+    fn patience(&self) -> Duration {
+        // The first question about a reader is answered at once.
+        if self.states.iter().skip(1).any(|state| state.current_state() == Flags::UNAWARE) {
+            Duration::ZERO
+        } else if self.cards.iter().any(|(card, _)| matches!(card, Found::Unopened)) {
+            RETRY
+        } else {
+            ROUND
+        }
+    }
+
+    fn forget_gone(&mut self) {
+        let gone = |state: &ReaderState| *state.name() != *PNP_NOTIFICATION() && is_gone(state.current_state());
+        let mut keep = self.states.iter().map(|state| !gone(state)).collect::<Vec<_>>().into_iter();
+        self.cards.retain(|_| keep.next().unwrap_or(true));
+        self.states.retain(|state| !gone(state));
+    }
+}
+
+fn is_gone(flags: Flags) -> bool {
+    flags.intersects(Flags::UNKNOWN | Flags::IGNORE | Flags::UNAVAILABLE)
+}

@@ -1,0 +1,137 @@
+//! All YubiKeys: those of the configuration, and whichever are plugged in.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::card::Card;
+use super::desk::{Desk, Readers};
+use super::session::YubikeyToken;
+use crate::config::{YubikeyConfig, YubikeysConfig};
+use crate::keystore::actor::{Keystore, Running, Setup, thread};
+use crate::keystore::events::Events;
+use crate::keystore::token::Fault;
+use crate::keystore::{KeystoreError, Reached, StartError};
+
+/// How long a question waits for the first look at the readers.
+const FIRST_LOOK: Duration = Duration::from_secs(3);
+/// A YubiKey that does not sign within this time hangs: it waits 15 seconds to be touched.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+/// Keystores that come with their cards.
+pub(in crate::keystore) struct Yubikeys {
+    desk: Desk,
+    served: Arc<Served>,
+}
+
+/// A YubiKey that is or was here.
+#[derive(Clone)]
+pub(in crate::keystore) struct Yubikey {
+    pub(in crate::keystore) keystore: Arc<Keystore>,
+    pub(in crate::keystore) card: Arc<Card>,
+}
+
+struct Served {
+    config: YubikeysConfig,
+    events: Events,
+    running: Running,
+    readers: Arc<Readers>,
+    known: Mutex<Vec<(u32, Yubikey)>>,
+}
+
+impl Yubikeys {
+    /// Starts to look at the readers, unless the configuration wants no YubiKeys.
+    pub(in crate::keystore) fn start(
+        config: &YubikeysConfig,
+        events: &Events,
+        running: &Running,
+    ) -> Result<Option<Self>, StartError> {
+        if !config.serves_any() {
+            return Ok(None);
+        }
+        let served = Arc::new(Served {
+            config: config.clone(),
+            events: events.clone(),
+            running: running.clone(),
+            readers: Arc::default(),
+            known: Mutex::default(),
+        });
+        config.listed.iter().try_for_each(|listed| served.add(listed))?;
+        let (told, readers) = (Arc::clone(&served), Arc::clone(&served.readers));
+        let (desk, look) = Desk::new(readers, Box::new(move |serial| told.changed(serial)));
+        thread("yubikeys", running, look)?;
+        Ok(Some(Self { desk, served }))
+    }
+
+    /// In the order of the configuration, then as they came.
+    pub(in crate::keystore) async fn all(&self) -> Vec<Yubikey> {
+        self.desk.looked(FIRST_LOOK).await;
+        self.served.known().iter().map(|(_, yubikey)| yubikey.clone()).collect()
+    }
+
+    /// Why none can be seen.
+    pub(in crate::keystore) fn trouble(&self) -> Option<String> {
+        self.desk.trouble()
+    }
+}
+
+impl fmt::Debug for Yubikeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Yubikeys").finish_non_exhaustive()
+    }
+}
+
+impl Yubikey {
+    /// Works on the card in a thread for that, and reads the card again.
+    pub(in crate::keystore) async fn change<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Card) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, KeystoreError> {
+        let card = Arc::clone(&self.card);
+        let done = tokio::task::spawn_blocking(move || work(&card)).await;
+        let done =
+            done.unwrap_or_else(|panic| Err(Fault::Refused { what: panic.to_string(), reached: Reached::Nothing }));
+        let read = self.keystore.refresh().await;
+        let done = done.map_err(|fault| self.keystore.error(fault))?;
+        read.map(|()| done)
+    }
+}
+
+impl Served {
+    fn known(&self) -> MutexGuard<'_, Vec<(u32, Yubikey)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A YubiKey came or went.
+    fn changed(&self, serial: u32) {
+        let known = self.known().iter().find(|(known, _)| *known == serial).map(|(_, yubikey)| yubikey.clone());
+        match known {
+            Some(yubikey) => yubikey.keystore.wake(),
+            None if self.config.serves_all() => {
+                let unlisted = YubikeyConfig { serial, pin_file: None, roles: Vec::new() };
+                if let Err(error) = self.add(&unlisted) {
+                    tracing::error!(serial, %error, "the YubiKey cannot be served");
+                }
+            }
+            None => tracing::info!(serial, "YubiKey is not configured, and not served"),
+        }
+    }
+
+    fn add(&self, config: &YubikeyConfig) -> Result<(), StartError> {
+        let card = Arc::new(Card::new(config.serial, Arc::clone(&self.readers), self.events.clone()));
+        let setup = Setup {
+            name: config.serial.to_string(),
+            module: None,
+            pin_file: config.pin_file.clone(),
+            roles: config.roles.clone(),
+            // The card does one thing at a time, and may wait for a touch: nobody signs in a thread of its own.
+            sessions: 1,
+            direct: 0,
+            patience: PATIENCE,
+            events: self.events.clone(),
+        };
+        let keystore = Keystore::start(setup, YubikeyToken::new(Arc::clone(&card)), &self.running)?;
+        self.known().push((config.serial, Yubikey { keystore: Arc::new(keystore), card }));
+        Ok(())
+    }
+}
