@@ -45,6 +45,8 @@ impl Home {
             fs::set_permissions(&place, fs::Permissions::from_mode(0o700))?;
             this.set(name, &place);
         }
+        // No YubiKey but the story's own.
+        this.set("PCSCLITE_CSOCK_NAME", path.join("pcscd.comm"));
         this.set("HOME", &path);
         this.set("LANG", "C.UTF-8");
         let programs = binary("signet")?.parent().context("signet has no directory")?.to_owned();

@@ -1,7 +1,7 @@
 //! `agent.toml`: few keys, each with a default; an unknown one is an error.
 
 mod token;
-mod yubikey;
+mod yubikeys;
 
 use std::{
     io,
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::paths::{PathError, trusted_file};
 
 pub use token::{TokenConfig, TokenConfigError, TokenSelector};
-pub use yubikey::{Serve, YubikeyConfig, YubikeysConfig, YubikeysSection};
+pub use yubikeys::{Serve, YubikeyConfig, YubikeysConfig, YubikeysSection};
 
 /// Largest request by default: targets of 50 MB, and those of the version before as evidence.
 const MAX_REQUEST_BYTES: usize = 128 << 20;
