@@ -1,9 +1,8 @@
 //! `agent start|status|stop|unlock|lock`.
 
 use std::{
-    fs::{self, File},
-    io::{self, Read},
-    os::unix::{fs::PermissionsExt, process::CommandExt},
+    fs,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -11,12 +10,11 @@ use std::{
 
 use clap::{Args, Subcommand};
 use rustix::process::{Pid, Signal, kill_process};
-use secrecy::SecretString;
 use serde_json::json;
 use signet_proto::v1;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use zeroize::Zeroizing;
 
+use super::secret_file;
 use crate::{
     agent::{
         AgentError, agent_client, answered, skew,
@@ -27,7 +25,6 @@ use crate::{
     context::Context,
     exit::CliError,
     render::table,
-    secret::Passphrase,
 };
 
 /// How long an agent may take to settle what is under way.
@@ -35,10 +32,6 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 const STOP_PAUSE: Duration = Duration::from_millis(20);
 /// Nothing to stop and nothing unlocked: not a failure.
 const NONE_RUNS: &str = "No signet-agent runs.";
-/// Mode bits of group and others.
-const OTHERS: u32 = 0o077;
-/// No PIN is longer.
-const MAX_PIN_BYTES: u64 = 4096;
 
 /// Arguments of `agent`.
 #[derive(Debug, Args)]
@@ -285,7 +278,7 @@ async fn unlock(context: &mut Context, args: UnlockArgs) -> Result<(), CliError>
     let last_try = if args.spend_last_try { LastTry::Spend } else { LastTry::Keep };
     let how = TokenUnlock { token: &token, scope: v1::UnlockScope::Lasting, last_try };
     match args.pin_file {
-        Some(file) => unlock_token(&link.channel, how, &pin_from(&file)?).await?,
+        Some(file) => unlock_token(&link.channel, how, &secret_file::first_line(&file, "PIN")?).await?,
         None => unlock_token_asking(&link.channel, &context.prompt, how).await?,
     }
     context.out.line(&format!("Unlocked token {token}"))
@@ -303,31 +296,6 @@ async fn only_token(link: &Link) -> Result<String, CliError> {
     }
 }
 
-/// One line, without its end.
-fn pin_from(file: &Path) -> Result<Passphrase, CliError> {
-    let unreadable = |why: String| CliError::failed(format!("cannot read the PIN from {}: {why}", file.display()));
-    let opened: io::Result<Box<dyn Read>> = if file == Path::new("-") {
-        Ok(Box::new(io::stdin()))
-    } else {
-        let opened = File::open(file).map_err(|error| unreadable(error.to_string()))?;
-        let about = opened.metadata().map_err(|error| unreadable(error.to_string()))?;
-        // a pipe or a terminal holds nothing that stays
-        if about.is_file() && about.permissions().mode() & OTHERS != 0 {
-            let message = format!("others may read or write {}, so no PIN is taken from it", file.display());
-            return Err(CliError::with_remedy(message, format!("chmod 600 {}", file.display())));
-        }
-        Ok(Box::new(opened))
-    };
-    let mut text = Zeroizing::new(String::new());
-    opened
-        .and_then(|opened| opened.take(MAX_PIN_BYTES).read_to_string(&mut text))
-        .map_err(|error| unreadable(error.to_string()))?;
-    match text.lines().next() {
-        Some(pin) if !pin.is_empty() => Ok(Passphrase::from(SecretString::from(pin))),
-        _ => Err(unreadable("its first line is empty".to_owned())),
-    }
-}
-
 async fn lock(context: &mut Context, token: String) -> Result<(), CliError> {
     let said = if token.is_empty() { "Locked everything".to_owned() } else { format!("Locked token {token}") };
     let link = match context.agent.running().await {
@@ -341,11 +309,11 @@ async fn lock(context: &mut Context, token: String) -> Result<(), CliError> {
 
 #[cfg(test)]
 mod tests {
-    use std::{os::unix::fs::PermissionsExt, path::Path};
+    use std::path::Path;
 
     use signet_proto::v1;
 
-    use super::{in_json, in_words, pin_from};
+    use super::{in_json, in_words};
 
     fn status() -> v1::StatusResponse {
         v1::StatusResponse {
@@ -380,15 +348,6 @@ mod tests {
     }
 
     #[test]
-    fn a_pin_file_for_everybody_is_refused() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "1234").unwrap();
-        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
-        let error = pin_from(file.path()).unwrap_err();
-        assert!(error.remedy().unwrap().starts_with("chmod 600 "), "{error}");
-    }
-
-    #[test]
     fn a_token_in_trouble_is_shown() {
         let token = v1::Token { name: "release".to_owned(), trouble: "no module".to_owned(), ..v1::Token::default() };
         let words = in_words(&status(), std::slice::from_ref(&token), Path::new("/a"));
@@ -396,21 +355,5 @@ mod tests {
         let json = in_json(&status(), &[token], Path::new("/a"));
         assert_eq!(json["tokens"][0]["present"], false);
         assert_eq!(json["root_hash"], "cdcd");
-    }
-
-    #[test]
-    fn a_pin_is_the_first_line_of_its_file() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        for (text, expected) in [("1234\n", Some("1234")), (" 12 34\r\nrest", Some(" 12 34")), ("", None), ("\n", None)]
-        {
-            std::fs::write(file.path(), text).unwrap();
-            let pin = pin_from(file.path());
-            assert_eq!(
-                pin.ok().map(|pin| pin.expose().to_vec()),
-                expected.map(|pin| pin.as_bytes().to_vec()),
-                "{text:?}"
-            );
-        }
-        assert!(pin_from(Path::new("/nowhere/pin")).unwrap_err().to_string().contains("/nowhere/pin"));
     }
 }
