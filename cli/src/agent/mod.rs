@@ -8,6 +8,7 @@ mod keys;
 pub mod skew;
 pub mod socket;
 pub mod start;
+pub mod token;
 pub mod unlock;
 
 use std::{

@@ -19,8 +19,10 @@ use crate::{
     agent::{
         AgentError, agent_client, answered, skew,
         socket::Link,
-        start, tokens_client,
-        unlock::{LastTry, TokenUnlock, unlock_token, unlock_token_asking},
+        start,
+        token::{self, LastTry},
+        tokens_client,
+        unlock::{TokenUnlock, unlock_token, unlock_token_asking},
     },
     context::Context,
     exit::CliError,
@@ -141,7 +143,7 @@ async fn status(context: &mut Context, form: Form) -> Result<(), CliError> {
     let link = context.agent.running().await?;
     let status = answered(agent_client(&link.channel).status(v1::StatusRequest {})).await?;
     skew::warn(&status);
-    let tokens = answered(tokens_client(&link.channel).list(v1::ListTokensRequest {})).await?.tokens;
+    let tokens = token::listed(&link.channel).await?.tokens;
     match form {
         Form::Human => context.out.bytes(in_words(&status, &tokens, &link.socket).as_bytes()),
         Form::Json => context.out.line(&in_json(&status, &tokens, &link.socket).to_string()),
@@ -285,7 +287,7 @@ async fn unlock(context: &mut Context, args: UnlockArgs) -> Result<(), CliError>
 }
 
 async fn only_token(link: &Link) -> Result<String, CliError> {
-    let tokens = answered(tokens_client(&link.channel).list(v1::ListTokensRequest {})).await?.tokens;
+    let tokens = token::listed(&link.channel).await?.tokens;
     match tokens.as_slice() {
         [token] => Ok(token.name.clone()),
         [] => Err(CliError::with_remedy("the agent has no token", "configure one in agent.toml and restart the agent")),

@@ -159,7 +159,7 @@ const fn of_prompt(error: &PromptError) -> Exit {
         | PromptError::Exhausted { .. }
         | PromptError::TooManyAttempts => Exit::KeyNotAtHand,
         PromptError::NoAnswer => Exit::Declined,
-        PromptError::Io(_) => Exit::Failed,
+        PromptError::Io(_) | PromptError::Misfit(_) => Exit::Failed,
     }
 }
 
