@@ -225,16 +225,7 @@ impl AgentError {
                 Some(token) => format!("signet agent unlock {}", quoted(token)),
                 None => return None,
             },
-            Reason::SecretIncorrect => match self.detail("tries") {
-                None | Some("unknown") => return None,
-                Some("all") => "the token has not counted it".to_owned(),
-                Some("fewer") => "the token counts wrong PINs: be sure before you repeat".to_owned(),
-                Some("last") => "one more wrong PIN blocks the token".to_owned(),
-                Some("none") => "the token is blocked now: unblock it with its SO PIN or PUK".to_owned(),
-                Some("0") => "no try is left: it is blocked now".to_owned(),
-                Some("1") => "one try is left: another wrong one blocks it".to_owned(),
-                Some(number) => format!("{number} tries are left: be sure before you repeat"),
-            },
+            Reason::SecretIncorrect => return self.detail("tries").and_then(after_a_wrong_secret),
             Reason::LastPinTry if self.detail("secret") == Some("puk") => {
                 format!(
                     "if you are sure of the PUK: signet token pin unblock {} --spend-last-try",
@@ -277,6 +268,21 @@ impl AgentError {
         };
         Some(text)
     }
+}
+
+/// What a token's word about its tries means for the person who gave a wrong PIN or PUK.
+fn after_a_wrong_secret(tries: &str) -> Option<String> {
+    let text = match tries {
+        "unknown" => return None,
+        "all" => "the token has not counted it",
+        "fewer" => "the token counts wrong PINs: be sure before you repeat",
+        "last" => "one more wrong PIN blocks the token",
+        "none" | "0" => "the token is blocked now: unblock it with its SO PIN or PUK",
+        "1" => "one try is left: another wrong one blocks it",
+        "untried" => "it was not tried, so no try was spent",
+        number => return Some(format!("{number} tries are left: be sure before you repeat")),
+    };
+    Some(text.to_owned())
 }
 
 impl From<Status> for AgentError {
@@ -355,6 +361,7 @@ mod tests {
             (Reason::SecretIncorrect, ("tries", "2"), "2 tries are left"),
             (Reason::SecretIncorrect, ("tries", "1"), "one try is left"),
             (Reason::SecretIncorrect, ("tries", "0"), "blocked now"),
+            (Reason::SecretIncorrect, ("tries", "untried"), "no try was spent"),
             (Reason::TokenAbsent, ("token", "release"), "insert token release"),
             (Reason::RequestTooLarge, ("limit_bytes", "1024"), "max-request-bytes (1024) under [agent]"),
             (Reason::NeedsAcknowledgement, ("findings", "new-collection"), "new-collection"),

@@ -6,28 +6,12 @@ use tonic::transport::Channel;
 use super::{AgentError, answered, tokens_client};
 use crate::{log::visible, prompt::Code};
 
-/// The agent's tokens.
-#[derive(Debug, Default)]
-pub struct Listed {
-    /// Those that it knows, present or not.
-    pub tokens: Vec<v1::Token>,
-    /// Why it cannot see YubiKeys at all, for a person.
-    pub troubles: Vec<String>,
-}
-
-/// Every token of the agent.
+/// Every token of the agent, and why no YubiKey can be seen.
 ///
 /// # Errors
 /// [`AgentError`]
-pub async fn listed(channel: &Channel) -> Result<Listed, AgentError> {
-    Ok(sorted(answered(tokens_client(channel).list(v1::ListTokensRequest {})).await?.tokens))
-}
-
-/// An entry for a YubiKey without a serial number is no token: it says why none can be seen.
-fn sorted(entries: Vec<v1::Token>) -> Listed {
-    let is_token = |token: &v1::Token| token.kind() != v1::TokenKind::Yubikey || !token.serial.is_empty();
-    let (tokens, others): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_token);
-    Listed { tokens, troubles: others.into_iter().map(|other| other.trouble).collect() }
+pub async fn listed(channel: &Channel) -> Result<v1::ListTokensResponse, AgentError> {
+    answered(tokens_client(channel).list(v1::ListTokensRequest {})).await
 }
 
 /// The token that a person, or a refusal, calls so. One that the agent knows by another name is still used by this one.
@@ -49,8 +33,8 @@ pub async fn yubikey(channel: &Channel, serial: &str) -> Result<v1::Token, Agent
     let refused = |reason, message: String| Err(AgentError::refused(reason, visible(&message), &[("token", serial)]));
     match found {
         None => {
-            let trouble: String = listed.troubles.iter().map(|trouble| format!(": {trouble}")).collect();
-            refused(Reason::TokenAbsent, format!("there is no YubiKey {serial}{trouble}"))
+            let why: String = listed.warnings.iter().map(|warning| format!(": {warning}")).collect();
+            refused(Reason::TokenAbsent, format!("there is no YubiKey {serial}{why}"))
         }
         Some(token) if token.kind() != v1::TokenKind::Yubikey => {
             refused(Reason::NotSupported, format!("{} is no YubiKey: its own tool does this", named(&token)))
@@ -153,7 +137,7 @@ fn absent(token: &v1::Token) -> AgentError {
 mod tests {
     use signet_proto::{Reason, v1};
 
-    use super::{LastTry, named, question, sorted, tries};
+    use super::{LastTry, named, question, tries};
     use crate::prompt::Code;
 
     fn token(tries: v1::TriesLeft) -> v1::Token {
@@ -228,19 +212,6 @@ mod tests {
         let error = question(&absent, Code::Pin, LastTry::Keep).unwrap_err();
         assert_eq!(error.reason(), Some(Reason::TokenAbsent));
         assert_eq!(error.to_string(), "token release, serial 4711: it is not there");
-    }
-
-    #[test]
-    fn an_entry_without_a_serial_number_says_why_no_yubikey_is_seen() {
-        let blind = v1::Token {
-            kind: v1::TokenKind::Yubikey.into(),
-            trouble: "pcscd does not run".to_owned(),
-            ..v1::Token::default()
-        };
-        let unnamed = v1::Token { kind: v1::TokenKind::Pkcs11.into(), ..v1::Token::default() };
-        let listed = sorted(vec![yubikey(None, None), blind, unnamed]);
-        assert_eq!(listed.tokens.len(), 2);
-        assert_eq!(listed.troubles, ["pcscd does not run"]);
     }
 
     #[test]

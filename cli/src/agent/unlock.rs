@@ -144,7 +144,11 @@ pub async fn unlock_token_asking(channel: &Channel, prompt: &Prompt, how: TokenU
         tried = tried.saturating_add(1);
         match unlock_token(channel, how, &pin).await {
             Err(error) if error.reason() == Some(Reason::SecretIncorrect) && tried < PIN_TRIES => {
-                prompt.say("PIN incorrect. Please retry.\n")?;
+                let what = match error.detail("tries") {
+                    Some("untried") => "That cannot be the PIN, so it was not tried",
+                    _ => "PIN incorrect",
+                };
+                prompt.say(&format!("{what}. Please retry.\n"))?;
             }
             done => return done,
         }
