@@ -123,6 +123,12 @@ pub fn cut_left(text: &str, most: usize) -> String {
     format!("...{}", text.get(start..).unwrap_or_default())
 }
 
+/// What a token tells, for JSON: null if it does not.
+#[must_use]
+pub fn told(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Output, cut_left, table};

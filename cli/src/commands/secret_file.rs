@@ -11,7 +11,10 @@ use rustix::process::geteuid;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-use crate::{exit::CliError, secret::Passphrase};
+use crate::{
+    exit::CliError,
+    secret::{ManagementKey, Passphrase},
+};
 
 /// Mode bits of group and others.
 const OTHERS: u32 = 0o077;
@@ -40,6 +43,17 @@ pub(super) fn first_line(file: &Path, what: &str) -> Result<Passphrase, CliError
     }
 }
 
+/// The management key of a YubiKey, in hex.
+///
+/// # Errors
+/// [`CliError`], also if it is none.
+pub(super) fn management_key(file: &Path) -> Result<ManagementKey, CliError> {
+    ManagementKey::from_hex(&first_line(file, "management key")?.trimmed()).ok_or_else(|| {
+        let message = format!("the first line of {} is no management key", file.display());
+        CliError::with_remedy(message, "it has 32, 48 or 64 hex digits, and nothing else")
+    })
+}
+
 fn check(file: &Path, opened: &File, what: &str, told: impl Fn(io::Error) -> CliError) -> Result<(), CliError> {
     let about = opened.metadata().map_err(told)?;
     // a pipe or a terminal holds nothing that stays
@@ -66,7 +80,7 @@ mod tests {
         path::Path,
     };
 
-    use super::first_line;
+    use super::{first_line, management_key};
 
     #[test]
     fn a_secret_is_the_first_line_of_its_file() {
@@ -93,5 +107,24 @@ mod tests {
         let error = first_line(file.path(), "PIN").unwrap_err();
         assert!(error.to_string().ends_with("so no PIN is taken from it"), "{error}");
         assert!(error.remedy().unwrap().starts_with("chmod 600 "), "{error}");
+    }
+
+    #[test]
+    fn a_management_key_is_one_line_of_hex() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (text, is_key) in [
+            (format!("{}\n", "0a".repeat(24)), true),
+            (format!(" {} \n", "0A".repeat(16)), true),
+            (format!("{}\n", "0a".repeat(8)), false),
+            ("not hex\n".to_owned(), false),
+        ] {
+            fs::write(file.path(), &text).unwrap();
+            let read = management_key(file.path());
+            assert_eq!(read.is_ok(), is_key, "{text}");
+            if let Err(error) = read {
+                assert!(error.remedy().unwrap().contains("32, 48 or 64 hex digits"));
+                assert!(!error.to_string().contains(text.trim()), "{error}");
+            }
+        }
     }
 }
