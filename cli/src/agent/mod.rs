@@ -2,6 +2,7 @@
 //!
 //! Holds no key and decides nothing about metadata; what the agent says is passed on as it is.
 
+mod drill;
 pub mod error;
 mod holder;
 mod keys;
@@ -29,6 +30,7 @@ use signet_tuf::Gun;
 use tonic::{Response, Status, transport::Channel};
 
 pub use self::{
+    drill::{Drill, refusal},
     error::AgentError,
     keys::Place,
     piv::{PivOptions, PivPlace, attestation},
@@ -323,7 +325,8 @@ impl Client {
     }
 }
 
-fn warn_of(sentences: &[String]) {
+/// Says on stderr what the agent told beside its answer.
+pub fn warn_of(sentences: &[String]) {
     for sentence in sentences {
         tracing::warn!("{}", visible(sentence));
     }

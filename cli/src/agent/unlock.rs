@@ -39,6 +39,23 @@ impl Locked {
             token: error.detail("token").map(str::to_owned),
         })
     }
+
+    fn at(key: &v1::Key, place: &v1::Place) -> Self {
+        Self {
+            key_id: key.key_id.clone(),
+            role: key.role.clone(),
+            place: place.uri.clone(),
+            token: (!place.token.is_empty()).then(|| place.token.clone()),
+        }
+    }
+
+    /// Whether this place is open once this is unlocked: one key file, or all of a token.
+    fn opens(&self, place: &v1::Place) -> bool {
+        match &self.token {
+            Some(token) => place.token == *token,
+            None => place.uri == self.place,
+        }
+    }
 }
 
 /// Which key is to be unlocked so that one of `ids` can sign: none if one is ready, or none is there. A key's first place
@@ -51,21 +68,25 @@ pub fn wanted(keys: &[v1::Key], ids: &[String]) -> Option<Locked> {
         return None;
     }
     let (key, place) = places.into_iter().find(|(_, place)| place.state() == v1::PlaceState::Locked)?;
-    Some(Locked {
-        key_id: key.key_id.clone(),
-        role: key.role.clone(),
-        place: place.uri.clone(),
-        token: (!place.token.is_empty()).then(|| place.token.clone()),
-    })
+    Some(Locked::at(key, place))
+}
+
+/// What of these keys is locked: each token once, and each file.
+#[must_use]
+pub fn locked(keys: &[v1::Key]) -> Vec<Locked> {
+    let mut all: Vec<Locked> = Vec::new();
+    for (key, place) in keys.iter().flat_map(|key| key.places.iter().map(move |place| (key, place))) {
+        let is_known = all.iter().any(|other| other.opens(place));
+        if place.state() == v1::PlaceState::Locked && !is_known {
+            all.push(Locked::at(key, place));
+        }
+    }
+    all
 }
 
 /// Notes in a listing what was unlocked: one key file, or a whole token.
 pub fn note(keys: &mut [v1::Key], unlocked: &Locked) {
-    let is_open = |place: &v1::Place| match &unlocked.token {
-        Some(token) => place.token == *token,
-        None => place.uri == unlocked.place,
-    };
-    for place in keys.iter_mut().flat_map(|key| &mut key.places).filter(|place| is_open(place)) {
+    for place in keys.iter_mut().flat_map(|key| &mut key.places).filter(|place| unlocked.opens(place)) {
         place.set_state(v1::PlaceState::Ready);
     }
 }
@@ -198,7 +219,7 @@ mod tests {
 
     use signet_proto::{Reason, v1};
 
-    use super::{Locked, note, wanted};
+    use super::{Locked, locked, note, wanted};
     use crate::agent::AgentError;
 
     #[test]
@@ -225,6 +246,18 @@ mod tests {
             ..v1::Place::default()
         };
         v1::Key { key_id: id.to_owned(), places: places.iter().map(place).collect(), ..v1::Key::default() }
+    }
+
+    #[test]
+    fn a_token_is_unlocked_once_and_each_file() {
+        use v1::PlaceState::{Absent, Locked, Ready};
+        let keys = [
+            key("1", &[("yubikey:4711/9c", "4711", Locked), ("file:/a", "", Locked)]),
+            key("2", &[("yubikey:4711/9a", "4711", Locked), ("file:/b", "", Ready)]),
+            key("3", &[("yubikey:12/9c", "12", Absent), ("file:/c", "", Locked)]),
+        ];
+        let places: Vec<String> = locked(&keys).into_iter().map(|locked| locked.place).collect();
+        assert_eq!(places, ["yubikey:4711/9c", "file:/a", "file:/c"]);
     }
 
     #[test]

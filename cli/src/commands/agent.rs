@@ -217,7 +217,8 @@ fn instant(seconds: i64) -> String {
     OffsetDateTime::from_unix_timestamp(seconds).ok().and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
 }
 
-const fn state(token: &v1::Token) -> &'static str {
+/// Whether a token is there, and whether it signs, in one word.
+pub(super) const fn state(token: &v1::Token) -> &'static str {
     match (token.present, token.unlocked) {
         (false, _) => "absent",
         (true, false) => "locked",
@@ -225,7 +226,8 @@ const fn state(token: &v1::Token) -> &'static str {
     }
 }
 
-fn tries(token: &v1::Token) -> &'static str {
+/// What a token tells about the tries of its PIN, in one word.
+pub(super) fn tries(token: &v1::Token) -> &'static str {
     match token.tries() {
         v1::TriesLeft::Unknown => "unknown",
         v1::TriesLeft::All => "all",

@@ -99,6 +99,7 @@ impl CliError {
             Self::TrustDir(TrustDirError::CorruptRoot { .. }) | Self::Untrusted(_) => Exit::NotTrusted,
             Self::TrustDir(_) | Self::Config(_) | Self::Output(_) | Self::Failed { .. } => Exit::Failed,
             Self::Usage { .. } => Exit::Usage,
+            Self::NotAtHand(_) => Exit::KeyNotAtHand,
             Self::Aborted => Exit::Declined,
         }
     }
