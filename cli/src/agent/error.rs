@@ -236,8 +236,9 @@ impl AgentError {
                 format!("if you are sure of the PIN: signet agent unlock {} --spend-last-try", quoted(detail("token")))
             }
             Reason::PinBlocked => format!(
-                "unblock token {} with its SO PIN or PUK; a YubiKey with signet token pin unblock",
-                detail("token")
+                "unblock token {} with its SO PIN; a YubiKey with its PUK: signet token pin unblock {}",
+                detail("token"),
+                quoted(detail("token"))
             ),
             Reason::PukBlocked => format!(
                 "its keys still sign while the PIN is known; else only a reset helps: signet token reset {}",

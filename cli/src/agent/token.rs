@@ -37,7 +37,7 @@ pub async fn yubikey(channel: &Channel, serial: &str) -> Result<v1::Token, Agent
             refused(Reason::TokenAbsent, format!("there is no YubiKey {serial}{why}"))
         }
         Some(token) if token.kind() != v1::TokenKind::Yubikey => {
-            refused(Reason::NotSupported, format!("{} is no YubiKey: its own tool does this", named(&token)))
+            refused(Reason::UnknownKey, format!("{} is no YubiKey: its own tool does this", named(&token)))
         }
         Some(token) if !token.present => Err(absent(&token)),
         Some(token) => Ok(token),

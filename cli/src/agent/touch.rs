@@ -75,7 +75,8 @@ impl Watch {
         Self(None)
     }
 
-    /// Waits for `call`, and meanwhile says which YubiKey is to be touched.
+    /// Waits for `call`, and meanwhile says which YubiKey is to be touched. What is still to be touched then is shown again
+    /// with the next call.
     ///
     /// # Cancellation
     /// A countdown may be left on the terminal.
@@ -87,12 +88,17 @@ impl Watch {
                 // what was told before the call was done is shown
                 biased;
                 event = next(&mut open.events), if open.events.is_some() => match event {
-                    Some(event) if is_of(&event, &open.tokens) => open.board.hear(&event, Instant::now()),
+                    Some(event) if is_of(&event, &open.tokens) => {
+                        open.board.hear(&event, Instant::now());
+                        // counted from now: a tick at another moment would show some seconds twice
+                        open.seconds.reset();
+                    }
                     Some(_) => {}
                     None => open.events = None,
                 },
                 done = &mut call => {
-                    open.board.clear();
+                    open.board.hide();
+                    open.seconds.reset_immediately();
                     return done;
                 }
                 _ = open.seconds.tick(), if open.board.counts_down() => open.board.draw(Instant::now()),
@@ -257,17 +263,16 @@ impl<W: Write> Board<W> {
                 self.write(&format!("{ERASE}{sentence}"));
                 self.is_drawn = true;
             }
-            None if self.is_drawn => {
-                self.write(ERASE);
-                self.is_drawn = false;
-            }
-            None => {}
+            None => self.hide(),
         }
     }
 
-    fn clear(&mut self) {
-        self.wanted.clear();
-        self.draw(Instant::now());
+    /// Takes the line away, so that something else can be written there.
+    fn hide(&mut self) {
+        if self.is_drawn {
+            self.write(ERASE);
+            self.is_drawn = false;
+        }
     }
 
     fn write(&mut self, text: &str) {
@@ -346,10 +351,23 @@ mod tests {
         }
         board.hear(&event(Kind::TouchEnded, "4711", "root", "example.com/acme/app"), after(16_000));
         assert!(!board.counts_down());
-        board.clear();
+        board.hide();
         let line = |time: &str| format!("{ERASE}Touch YubiKey 4711 (root of example.com/acme/app), {time} left.");
         let times = ["15 seconds", "14 seconds", "2 seconds", "0 seconds", "0 seconds"].map(line).concat();
         assert_eq!(String::from_utf8(board.out).unwrap(), format!("{times}{ERASE}"));
+    }
+
+    #[test]
+    fn a_hidden_line_comes_back_while_the_touch_is_wanted() {
+        let mut board = Board::new(Vec::new(), Layout::Terminal { columns: || 80 });
+        let now = Instant::now();
+        board.hear(&wanted(), now);
+        board.hide();
+        board.hide();
+        assert!(board.counts_down());
+        board.draw(now);
+        let line = format!("{ERASE}Touch YubiKey 4711 (root of example.com/acme/app), 15 seconds left.");
+        assert_eq!(String::from_utf8(board.out).unwrap(), format!("{line}{ERASE}{line}"));
     }
 
     #[test]

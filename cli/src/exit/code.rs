@@ -217,7 +217,7 @@ mod tests {
         let refused = |reason| AgentError::Refused { reason, message: String::new(), metadata: BTreeMap::new() };
         let nobody = || ServerError::Unreachable { server: "h".into(), cause: Unreachable::Refused };
         let unauthorized = ServerError::Unauthorized { server: "h".into() };
-        let table: [(CliError, Exit); 12] = [
+        let table: [(CliError, Exit); 13] = [
             (CliError::failed("x"), Exit::Failed),
             (CliError::Usage { message: String::new(), usage: String::new() }, Exit::Usage),
             (refused(Reason::VersionConflict).into(), Exit::Refused),
@@ -229,6 +229,7 @@ mod tests {
             (unauthorized.into(), Exit::ServerRefused),
             (CollectionError::Pinned { why: String::new() }.into(), Exit::NotTrusted),
             (refused(Reason::LedgerUnavailable).into(), Exit::AgentUnavailable),
+            (CliError::NotAtHand(String::new()), Exit::KeyNotAtHand),
             (CliError::Aborted, Exit::Declined),
         ];
         for (error, exit) in table {
