@@ -12,8 +12,8 @@ use crate::{
     commands::{
         add::AddArgs, addhash::AddHashArgs, agent::AgentArgs, audit::AuditArgs, completion::CompletionArgs,
         delete::DeleteArgs, init::InitArgs, key::KeyArgs, ledger::LedgerArgs, list::ListArgs, lookup::LookupArgs,
-        publish::PublishArgs, remove::RemoveArgs, reset::ResetArgs, status::StatusArgs, verify::VerifyArgs,
-        version::VersionArgs,
+        publish::PublishArgs, remove::RemoveArgs, reset::ResetArgs, status::StatusArgs, token::TokenArgs,
+        verify::VerifyArgs, version::VersionArgs,
     },
     config::Flags,
 };
@@ -132,6 +132,8 @@ pub enum Command {
     Delete(DeleteArgs),
     /// List and make keys
     Key(KeyArgs),
+    /// List, set up and watch tokens
+    Token(TokenArgs),
     /// Start, stop, lock and unlock the signing agent
     Agent(AgentArgs),
     /// Read what the agent recorded

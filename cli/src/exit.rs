@@ -49,6 +49,9 @@ pub enum CliError {
         /// How the command is used.
         usage: String,
     },
+    /// A key that does not sign now.
+    #[error("{0}")]
+    NotAtHand(String),
     /// A person said no.
     #[error("Aborting action.")]
     Aborted,
@@ -89,7 +92,7 @@ impl CliError {
             Self::Config(error) => error.remedy(),
             Self::Prompt(error) => error.remedy(),
             Self::Failed { remedy, .. } => remedy.clone(),
-            Self::Output(_) | Self::Usage { .. } | Self::Aborted | Self::Untrusted(_) => None,
+            Self::Output(_) | Self::Usage { .. } | Self::NotAtHand(_) | Self::Aborted | Self::Untrusted(_) => None,
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Owns Notary's rules about passphrases: which environment variable serves which role, how often a person may try. A
 //! passphrase from the environment never becomes a token's PIN: [`Prompt::pin`] only asks.
 
+mod code;
+
 use std::{
     collections::BTreeMap,
     fs::OpenOptions,
@@ -14,6 +16,7 @@ use secrecy::SecretString;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+pub use self::code::{Code, Empty, Misfit};
 use crate::secret::{EnvSecrets, Passphrase, variable};
 
 const ROOT_WARNING: &str = "\
@@ -81,6 +84,9 @@ pub enum PromptError {
     /// No acceptable new passphrase. Notary's words.
     #[error("maximum number of passphrase attempts exceeded")]
     TooManyAttempts,
+    /// No acceptable new PIN or PUK.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
 }
 
 impl PromptError {
@@ -96,6 +102,7 @@ impl PromptError {
                 Some("run it in a terminal, or unlock the token first: signet agent unlock --pin-file FILE".to_owned())
             }
             Self::NoAnswer => Some("nothing was done; repeat it and answer".to_owned()),
+            Self::Misfit(_) => Some("nothing was changed; choose another one and repeat".to_owned()),
             Self::Io(_) | Self::TooManyAttempts => None,
         }
     }
@@ -119,6 +126,8 @@ enum Person {
     AtTerminal,
     #[cfg(test)]
     Scripted { answers: std::collections::VecDeque<String>, shown: String },
+    #[cfg(test)]
+    Piped { lines: std::collections::VecDeque<String> },
 }
 
 impl Prompt {
@@ -137,13 +146,21 @@ impl Prompt {
         Self(Arc::new(Mutex::new(State { environment, person, ..State::default() })))
     }
 
+    /// Nobody at a terminal, and these lines on standard input.
+    #[cfg(test)]
+    #[must_use]
+    pub fn piped(lines: &[&str]) -> Self {
+        let person = Person::Piped { lines: lines.iter().map(|line| (*line).to_owned()).collect() };
+        Self(Arc::new(Mutex::new(State { person, ..State::default() })))
+    }
+
     /// What the scripted person saw.
     #[cfg(test)]
     #[must_use]
     pub fn shown(&self) -> String {
         match &self.state().person {
             Person::Scripted { shown, .. } => shown.clone(),
-            Person::AtTerminal => String::new(),
+            Person::AtTerminal | Person::Piped { .. } => String::new(),
         }
     }
 
@@ -226,16 +243,16 @@ impl Prompt {
         self.state().person.line(question)
     }
 
-    /// A token's user PIN. `token` names it for people, `hint` says what its counter is known to be.
+    /// A token's PIN, to unlock it. `token` names it for people.
     ///
     /// # Errors
     /// [`PromptError::NoPin`] if nobody can be asked.
-    pub fn pin(&self, token: &str, hint: &str) -> Result<Passphrase, PromptError> {
+    pub fn pin(&self, token: &str, question: &str) -> Result<Passphrase, PromptError> {
         let mut state = self.state();
         if !state.person.is_there() {
             return Err(PromptError::NoPin { token: token.to_owned() });
         }
-        state.person.secret(&format!("Enter the user PIN of {token}{hint}: "))
+        state.person.secret(question)
     }
 
     /// Says something to the person, where questions are asked.
@@ -330,6 +347,8 @@ impl Person {
             Self::AtTerminal => io::stdin().is_terminal(),
             #[cfg(test)]
             Self::Scripted { answers, .. } => !answers.is_empty(),
+            #[cfg(test)]
+            Self::Piped { .. } => false,
         }
     }
 
@@ -346,6 +365,8 @@ impl Person {
             },
             #[cfg(test)]
             Self::Scripted { shown, .. } => shown.push_str(text),
+            #[cfg(test)]
+            Self::Piped { .. } => {}
         }
         Ok(())
     }
@@ -365,6 +386,8 @@ impl Person {
                 shown.push_str(question);
                 Ok(answers.pop_front().unwrap_or_default())
             }
+            #[cfg(test)]
+            Self::Piped { lines } => Ok(lines.pop_front().unwrap_or_default()),
         }
     }
 
@@ -385,6 +408,8 @@ impl Person {
                 shown.push('\n');
                 Ok(Passphrase::from(SecretString::from(answers.pop_front().unwrap_or_default())))
             }
+            #[cfg(test)]
+            Self::Piped { .. } => Err(PromptError::NoAnswer),
         }
     }
 

@@ -123,9 +123,31 @@ pub fn cut_left(text: &str, most: usize) -> String {
     format!("...{}", text.get(start..).unwrap_or_default())
 }
 
+/// `text` in lines of at most `columns` bytes, broken at spaces; a word that is longer loses its beginning.
+#[must_use]
+pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace().map(|word| cut_left(word, columns)) {
+        match lines.last_mut() {
+            Some(line) if line.len().saturating_add(word.len()) < columns => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            _ => lines.push(word),
+        }
+    }
+    lines
+}
+
+/// What a token tells, for JSON: null if it does not.
+#[must_use]
+pub fn told(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Output, cut_left, table};
+    use super::{Output, cut_left, table, wrapped};
 
     fn rows(rows: &[&[&str]]) -> Vec<Vec<String>> {
         rows.iter().map(|row| row.iter().map(|cell| (*cell).to_owned()).collect()).collect()
@@ -165,6 +187,18 @@ mod tests {
             [("abcdef", 6, "abcdef"), ("abcdefg", 6, "...efg"), ("aaaé漢é", 7, "...é"), ("", 3, "")]
         {
             assert_eq!(cut_left(text, most), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn lines_are_broken_at_spaces() {
+        for (text, expected) in [
+            ("one two three", &["one two", "three"][..]),
+            ("12345678 9", &["12345678", "9"]),
+            ("a 123456789 b", &["a", "...56789", "b"]),
+            ("", &[]),
+        ] {
+            assert_eq!(wrapped(text, 8), expected, "{text}");
         }
     }
 

@@ -1,8 +1,9 @@
-//! Passphrases and PINs, and Notary's environment variables that may hold passphrases.
+//! Passphrases, PINs and management keys, and Notary's environment variables that may hold passphrases.
 
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
 
 /// A passphrase or PIN; zeroized when dropped, never printed.
 #[derive(Clone)]
@@ -35,6 +36,31 @@ impl From<SecretString> for Passphrase {
 }
 
 impl fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// The management key of a YubiKey; zeroized when dropped, never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ManagementKey(Zeroizing<Vec<u8>>);
+
+impl ManagementKey {
+    /// Reads 32, 48 or 64 hex digits. SP 800-78-4: keys of AES-128, of AES-192 and 3DES, of AES-256.
+    #[must_use]
+    pub fn from_hex(digits: &Passphrase) -> Option<Self> {
+        let key = Zeroizing::new(hex::decode(digits.expose()).ok()?);
+        [16, 24, 32].contains(&key.len()).then_some(Self(key))
+    }
+
+    /// The bytes, for the one message that carries them.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ManagementKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[secret]")
     }
@@ -83,7 +109,7 @@ pub fn variable(role: &str) -> Option<&'static str> {
 mod tests {
     use secrecy::SecretString;
 
-    use super::{EnvSecrets, Passphrase};
+    use super::{EnvSecrets, ManagementKey, Passphrase};
 
     fn secret(text: &str) -> Option<Passphrase> {
         Some(Passphrase::from(SecretString::from(text)))
@@ -111,6 +137,23 @@ mod tests {
         }
         let only_delegation = EnvSecrets { delegation: secret("d"), ..EnvSecrets::default() };
         assert!(only_delegation.of_role("root").is_none());
+    }
+
+    #[test]
+    fn a_management_key_is_hex_of_a_known_length() {
+        for (digits, expected) in [
+            ("0102030405060708".repeat(2), Some(16)),
+            ("0102030405060708".repeat(3), Some(24)),
+            ("AbCdEf0405060708".repeat(4), Some(32)),
+            ("0102030405060708".to_owned(), None),
+            ("0102030405060708".repeat(5), None),
+            ("010203040506070g".repeat(3), None),
+            (String::new(), None),
+        ] {
+            let key = ManagementKey::from_hex(&secret(&digits).unwrap());
+            assert_eq!(key.as_ref().map(|key| key.expose().len()), expected, "{digits}");
+            assert!(!format!("{key:?}").contains('1'), "{key:?}");
+        }
     }
 
     #[test]

@@ -102,8 +102,9 @@ pub enum AgentError {
 
 impl AgentError {
     /// A refusal that needs no agent, because it is known what the agent would say.
-    pub(super) fn refused(reason: Reason, message: String, token: &str) -> Self {
-        Self::Refused { reason, message, metadata: BTreeMap::from([("token".to_owned(), token.to_owned())]) }
+    pub(super) fn refused(reason: Reason, message: String, details: &[(&str, &str)]) -> Self {
+        let metadata = details.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self::Refused { reason, message, metadata }
     }
 
     /// The reason of a refusal.
@@ -224,18 +225,21 @@ impl AgentError {
                 Some(token) => format!("signet agent unlock {}", quoted(token)),
                 None => return None,
             },
-            Reason::SecretIncorrect => match self.detail("tries") {
-                None | Some("unknown") => return None,
-                Some("all") => "the token has not counted it".to_owned(),
-                Some("fewer") => "the token counts wrong PINs: be sure before you repeat".to_owned(),
-                Some("last") => "one more wrong PIN blocks the token".to_owned(),
-                Some("none") => "the token is blocked now: unblock it with its SO PIN or PUK".to_owned(),
-                Some(number) => format!("tries left: {number}"),
-            },
+            Reason::SecretIncorrect => return self.detail("tries").and_then(after_a_wrong_secret),
+            Reason::LastPinTry if self.detail("secret") == Some("puk") => {
+                format!(
+                    "if you are sure of the PUK: signet token pin unblock {} --spend-last-try",
+                    quoted(detail("token"))
+                )
+            }
             Reason::LastPinTry => {
                 format!("if you are sure of the PIN: signet agent unlock {} --spend-last-try", quoted(detail("token")))
             }
-            Reason::PinBlocked => format!("unblock token {} with its SO PIN or PUK", detail("token")),
+            Reason::PinBlocked => format!(
+                "unblock token {} with its SO PIN; a YubiKey with its PUK: signet token pin unblock {}",
+                detail("token"),
+                quoted(detail("token"))
+            ),
             Reason::PukBlocked => format!(
                 "its keys still sign while the PIN is known; else only a reset helps: signet token reset {}",
                 quoted(detail("token"))
@@ -245,7 +249,10 @@ impl AgentError {
                 quoted(detail("token"))
             ),
             Reason::SlotOccupied => "choose another slot, or --overwrite: the key in it is destroyed then".to_owned(),
-            Reason::FactorySecret => format!("replace them: signet token setup {}", quoted(detail("token"))),
+            Reason::FactorySecret => format!(
+                "replace what is the factory's: signet token setup {}; --factory if the YubiKey does not tell",
+                quoted(detail("token"))
+            ),
             Reason::NotAttested => "make a key on a YubiKey: signet key generate --token SERIAL".to_owned(),
             Reason::TokenAbsent => format!("insert token {} and repeat", detail("token")),
             Reason::TokenFailed => "signet agent status shows the token's trouble".to_owned(),
@@ -262,6 +269,21 @@ impl AgentError {
         };
         Some(text)
     }
+}
+
+/// What a token's word about its tries means for the person who gave a wrong PIN or PUK.
+fn after_a_wrong_secret(tries: &str) -> Option<String> {
+    let text = match tries {
+        "unknown" => return None,
+        "all" => "the token has not counted it",
+        "fewer" => "the token counts wrong PINs: be sure before you repeat",
+        "last" => "one more wrong PIN blocks the token",
+        "none" | "0" => "the token is blocked now: unblock it with its SO PIN or PUK",
+        "1" => "one try is left: another wrong one blocks it",
+        "untried" => "it was not tried, so no try was spent",
+        number => return Some(format!("{number} tries are left: be sure before you repeat")),
+    };
+    Some(text.to_owned())
 }
 
 impl From<Status> for AgentError {
@@ -335,7 +357,12 @@ mod tests {
             (Reason::VersionConflict, ("next", "8"), "take version 8"),
             (Reason::LastPinTry, ("token", "release"), "signet agent unlock release --spend-last-try"),
             (Reason::LastPinTry, ("token", "my token"), "unlock 'my token' --spend"),
+            (Reason::LastPinTry, ("secret", "puk"), "signet token pin unblock"),
             (Reason::SecretIncorrect, ("tries", "fewer"), "counts wrong PINs"),
+            (Reason::SecretIncorrect, ("tries", "2"), "2 tries are left"),
+            (Reason::SecretIncorrect, ("tries", "1"), "one try is left"),
+            (Reason::SecretIncorrect, ("tries", "0"), "blocked now"),
+            (Reason::SecretIncorrect, ("tries", "untried"), "no try was spent"),
             (Reason::TokenAbsent, ("token", "release"), "insert token release"),
             (Reason::RequestTooLarge, ("limit_bytes", "1024"), "max-request-bytes (1024) under [agent]"),
             (Reason::NeedsAcknowledgement, ("findings", "new-collection"), "new-collection"),

@@ -1,76 +1,110 @@
-//! What is asked of the agent about key files.
+//! What is asked of the agent about keys.
 
 use std::path::Path;
 
-use signet_proto::{Reason, v1};
-use signet_tuf::KeyId;
-use zeroize::Zeroizing;
+use signet_proto::v1;
+use signet_tuf::{Gun, Role};
+use time::OffsetDateTime;
+use tonic::transport::Channel;
 
-use super::{AgentError, Client, answered, keys_client, unlock};
+use super::{AgentError, Client, PivOptions, agent_client, answered, keys_client, touch, unlock, warn_of};
 
-/// A private key from elsewhere.
-pub struct Incoming {
-    /// One key as PEM.
-    pub pem: Zeroizing<Vec<u8>>,
-    /// What it is for.
-    pub role: String,
-    /// Its collection; empty if it serves any.
-    pub gun: String,
-    /// Whether it has a passphrase.
-    pub sealed: Sealed,
-}
+/// Lifetime of a root certificate: Notary's ten years.
+const CERTIFICATE_DAYS: u32 = 3650;
 
-/// Whether a private key from elsewhere has a passphrase.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sealed {
-    /// It is in the clear.
-    No,
-    /// It has one, which will be asked for.
-    Yes,
-    /// It has one, and names its ID: it is stored as it is.
-    Named(KeyId),
+/// Where a new key is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// By the agent's rules for the role; a key file if there is none.
+    Rule,
+    /// On a token.
+    Token {
+        /// Label, serial number or PKCS#11 URI.
+        name: String,
+        /// How a YubiKey keeps it.
+        piv: PivOptions,
+    },
+    /// In a key file of the trust directory.
+    File,
 }
 
 impl Client {
-    /// Stores a private key from elsewhere; asks for its passphrase, or for one if it has none.
+    /// Makes a key; asks the new passphrase of a file, or the PIN of a locked token.
     ///
     /// # Errors
-    /// [`AgentError`]; with the detail `path` if the key is there already.
-    pub async fn import(&mut self, incoming: &Incoming) -> Result<v1::Key, AgentError> {
+    /// [`AgentError`]
+    pub async fn generate(
+        &mut self,
+        role: &Role,
+        gun: Option<&Gun>,
+        wanted: Place,
+        algorithm: &str,
+    ) -> Result<v1::Key, AgentError> {
+        self.generate_for(role.as_str(), gun, wanted, algorithm).await
+    }
+
+    /// As [`Client::generate`], for any word that Notary takes as a role, such as "user" or "delegation".
+    ///
+    /// # Errors
+    /// [`AgentError`]
+    pub async fn generate_for(
+        &mut self,
+        role: &str,
+        gun: Option<&Gun>,
+        wanted: Place,
+        algorithm: &str,
+    ) -> Result<v1::Key, AgentError> {
         let trust_dir = self.trust_dir()?;
-        let mut request = v1::ImportKeyRequest {
-            pem: incoming.pem.to_vec(),
-            role: incoming.role.clone(),
-            gun: incoming.gun.clone(),
-            place: Some(v1::import_key_request::Place::TrustDir(trust_dir.clone())),
-            ..v1::ImportKeyRequest::default()
+        let (token, piv) = match wanted {
+            Place::Token { name, piv } => (Some(name), piv.message()),
+            Place::File => (None, None),
+            Place::Rule => (self.rule(role).await?, None),
         };
-        let channel = self.channel().await?;
-        let made = match incoming.sealed {
-            Sealed::No => answered(keys_client(&channel).import(request)).await?,
-            Sealed::Named(id) => {
-                request.key_id = id.to_string();
-                answered(keys_client(&channel).import(request)).await?
-            }
-            Sealed::Yes => {
-                let mut candidates = self.prompt.candidates(&incoming.role, "");
-                loop {
-                    let passphrase = candidates.another()?;
-                    request.passphrase = passphrase.expose().to_vec();
-                    request.new_passphrase.clone_from(&request.passphrase);
-                    match answered(keys_client(&channel).import(request.clone())).await {
-                        Err(error) if error.reason() == Some(Reason::SecretIncorrect) => {}
-                        done => break done?,
-                    }
-                }
-            }
+        let touched = token.as_deref().map(touch::perhaps_yubikey).unwrap_or_default();
+        let in_file = || v1::generate_key_request::Place::TrustDir(trust_dir.clone());
+        let request = v1::GenerateKeyRequest {
+            algorithm: algorithm.to_owned(),
+            role: role.to_owned(),
+            gun: gun.map(ToString::to_string).unwrap_or_default(),
+            place: Some(token.map_or_else(in_file, v1::generate_key_request::Place::Token)),
+            piv,
         };
-        let key =
-            made.key.ok_or_else(|| AgentError::Unexpected { what: "an imported key without a key".to_owned() })?;
-        if !made.wants_passphrase {
-            return Ok(key);
-        }
-        unlock::first_passphrase(&channel, &self.prompt, &trust_dir, &incoming.role, &key).await
+        let generated = async |channel: &Channel| answered(keys_client(channel).generate(request.clone())).await;
+        let made = self.unlocking(touched, generated).await?;
+        warn_of(&made.notices);
+        let key = made.key.ok_or_else(|| AgentError::Unexpected { what: "a new key without a key".to_owned() })?;
+        let key = if made.wants_passphrase {
+            unlock::first_passphrase(&self.channel().await?, &self.prompt, &trust_dir, role, &key).await?
+        } else {
+            key
+        };
+        self.listed.push(key.clone());
+        Ok(key)
+    }
+
+    /// The token on which new keys of a role are made.
+    async fn rule(&mut self, role: &str) -> Result<Option<String>, AgentError> {
+        let status = answered(agent_client(&self.channel().await?).status(v1::StatusRequest {})).await?;
+        Ok(status.generate.into_iter().find(|rule| rule.role == role).map(|rule| rule.token))
+    }
+
+    /// The self-signed certificate of `key` (canonical ID) for `gun`, PEM, valid for ten years.
+    ///
+    /// # Errors
+    /// [`AgentError`]
+    pub async fn certify(&mut self, key: &str, gun: &Gun, now: OffsetDateTime) -> Result<String, AgentError> {
+        let request = v1::CertifyKeyRequest {
+            key: key.to_owned(),
+            trust_dir: self.trust_dir()?,
+            gun: gun.to_string(),
+            not_before: now.unix_timestamp(),
+            days: CERTIFICATE_DAYS,
+        };
+        let touched = touch::touchable(&self.listed, [key]);
+        let certified = async |channel: &Channel| answered(keys_client(channel).certify(request.clone())).await;
+        let made = self.unlocking(touched, certified).await?;
+        String::from_utf8(made.pem)
+            .map_err(|_| AgentError::Unexpected { what: "a certificate that is not PEM".to_owned() })
     }
 
     /// Makes a key file in another trust directory; asks its passphrase.

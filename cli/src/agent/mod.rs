@@ -2,15 +2,21 @@
 //!
 //! Holds no key and decides nothing about metadata; what the agent says is passed on as it is.
 
+mod drill;
 pub mod error;
 mod holder;
 mod keys;
+mod piv;
 pub mod skew;
 pub mod socket;
 pub mod start;
+mod take;
+pub mod token;
+pub mod touch;
 pub mod unlock;
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -20,18 +26,21 @@ use signet_proto::v1::{
     self, agent_client::AgentClient, audit_client::AuditClient, keys_client::KeysClient, signing_client::SigningClient,
     tokens_client::TokensClient,
 };
-use signet_tuf::{Gun, Role};
-use time::OffsetDateTime;
+use signet_tuf::Gun;
 use tonic::{Response, Status, transport::Channel};
 
 pub use self::{
+    drill::{Drill, refusal},
     error::AgentError,
-    keys::{Incoming, Sealed},
+    keys::Place,
+    piv::{PivOptions, PivPlace, attestation},
+    take::{Incoming, Sealed},
 };
 use self::{
     skew::Heard,
     socket::{Demand, Found, Link},
     start::Launch,
+    touch::Watch,
     unlock::Locked,
 };
 use crate::{environment::Environment, log::visible, prompt::Prompt};
@@ -42,24 +51,11 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(300);
 const MAX_MESSAGE_BYTES: usize = 512 << 20;
 /// An agent that was started on the way ends by itself after so long without a request.
 pub const IDLE_SECONDS: u64 = 900;
-/// Lifetime of a root certificate: Notary's ten years.
-const CERTIFICATE_DAYS: u32 = 3650;
 /// How often, and after which pauses, an agent that another process starts is tried: ten seconds.
 const RACE_TRIES: u32 = 200;
 const RACE_PAUSE: Duration = Duration::from_millis(50);
 /// How long an agent that ends may still take connections and answer none.
 const ENDING: Duration = Duration::from_secs(2);
-
-/// Where a new key is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// By the agent's rules for the role; a key file if there is none.
-    Rule,
-    /// On this token: label, serial number or PKCS#11 URI.
-    Token(String),
-    /// In a key file of the trust directory.
-    File,
-}
 
 /// Which agent is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,14 +100,16 @@ impl Client {
     }
 
     /// Signs; on `KEY_LOCKED` asks for the passphrase or PIN, unlocks for this connection and repeats. Sets `trust_dir`
-    /// itself, and says the reply's notices on stderr.
+    /// itself, and says the reply's notices on stderr. `ids` (canonical) are the keys that may sign: who has to touch a
+    /// YubiKey for that is told.
     ///
     /// # Errors
     /// [`AgentError`]
-    pub async fn sign(&mut self, mut request: v1::SignRequest) -> Result<v1::SignResponse, AgentError> {
+    pub async fn sign(&mut self, mut request: v1::SignRequest, ids: &[String]) -> Result<v1::SignResponse, AgentError> {
         request.trust_dir = self.trust_dir()?;
-        let response =
-            self.unlocking(async |channel| answered(signing_client(channel).sign(request.clone())).await).await?;
+        let touched = self.touchable(ids);
+        let signed = async |channel: &_| answered(signing_client(channel).sign(request.clone())).await;
+        let response = self.unlocking(touched, signed).await?;
         warn_of(&response.notices);
         Ok(response)
     }
@@ -138,74 +136,6 @@ impl Client {
         unlock::unlock(&self.channel().await?, &self.prompt, &self.trust_dir()?, &locked).await?;
         unlock::note(&mut self.listed, &locked);
         Ok(())
-    }
-
-    /// Makes a key; asks the new passphrase of a file, or the PIN of a locked token.
-    ///
-    /// # Errors
-    /// [`AgentError`]
-    pub async fn generate(
-        &mut self,
-        role: &Role,
-        gun: Option<&Gun>,
-        wanted: Place,
-        algorithm: &str,
-    ) -> Result<v1::Key, AgentError> {
-        self.generate_for(role.as_str(), gun, wanted, algorithm).await
-    }
-
-    /// As [`Client::generate`], for any word that Notary takes as a role, such as "user" or "delegation".
-    ///
-    /// # Errors
-    /// [`AgentError`]
-    pub async fn generate_for(
-        &mut self,
-        role: &str,
-        gun: Option<&Gun>,
-        wanted: Place,
-        algorithm: &str,
-    ) -> Result<v1::Key, AgentError> {
-        let trust_dir = self.trust_dir()?;
-        let place = match wanted {
-            Place::Token(token) => v1::generate_key_request::Place::Token(token),
-            Place::File => v1::generate_key_request::Place::TrustDir(trust_dir.clone()),
-            Place::Rule => match self.rule(role).await? {
-                Some(token) => v1::generate_key_request::Place::Token(token),
-                None => v1::generate_key_request::Place::TrustDir(trust_dir.clone()),
-            },
-        };
-        let request = v1::GenerateKeyRequest {
-            algorithm: algorithm.to_owned(),
-            role: role.to_owned(),
-            gun: gun.map(ToString::to_string).unwrap_or_default(),
-            place: Some(place),
-            piv: None,
-        };
-        let made =
-            self.unlocking(async |channel| answered(keys_client(channel).generate(request.clone())).await).await?;
-        let key = made.key.ok_or_else(|| AgentError::Unexpected { what: "a new key without a key".to_owned() })?;
-        if !made.wants_passphrase {
-            return Ok(key);
-        }
-        unlock::first_passphrase(&self.channel().await?, &self.prompt, &trust_dir, role, &key).await
-    }
-
-    /// The self-signed certificate of `key` (name or canonical ID) for `gun`, PEM, valid for ten years.
-    ///
-    /// # Errors
-    /// [`AgentError`]
-    pub async fn certify(&mut self, key: &str, gun: &Gun, now: OffsetDateTime) -> Result<String, AgentError> {
-        let request = v1::CertifyKeyRequest {
-            key: key.to_owned(),
-            trust_dir: self.trust_dir()?,
-            gun: gun.to_string(),
-            not_before: now.unix_timestamp(),
-            days: CERTIFICATE_DAYS,
-        };
-        let made =
-            self.unlocking(async |channel| answered(keys_client(channel).certify(request.clone())).await).await?;
-        String::from_utf8(made.pem)
-            .map_err(|_| AgentError::Unexpected { what: "a certificate that is not PEM".to_owned() })
     }
 
     /// Tells the agent what the server accepted.
@@ -358,12 +288,18 @@ impl Client {
         Ok(self.link().await?.channel)
     }
 
-    /// Calls, unlocks what is locked, and calls again. What is still locked after it was unlocked ends it.
-    async fn unlocking<T>(&mut self, call: impl AsyncFn(&Channel) -> Result<T, AgentError>) -> Result<T, AgentError> {
+    /// Calls, unlocks what is locked, and calls again. What is still locked after it was unlocked ends it. Meanwhile it is
+    /// told which of the YubiKeys in `touched` wants to be touched.
+    async fn unlocking<T>(
+        &mut self,
+        touched: BTreeSet<String>,
+        mut call: impl AsyncFnMut(&Channel) -> Result<T, AgentError>,
+    ) -> Result<T, AgentError> {
         let channel = self.channel().await?;
+        let mut watch = Watch::open(&channel, touched).await;
         let mut unlocked: Vec<Locked> = Vec::new();
         loop {
-            let error = match call(&channel).await {
+            let error = match watch.during(call(&channel)).await {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
@@ -377,10 +313,9 @@ impl Client {
         }
     }
 
-    /// The token on which new keys of a role are made.
-    async fn rule(&mut self, role: &str) -> Result<Option<String>, AgentError> {
-        let status = answered(agent_client(&self.channel().await?).status(v1::StatusRequest {})).await?;
-        Ok(status.generate.into_iter().find(|rule| rule.role == role).map(|rule| rule.token))
+    /// The YubiKeys that may want to be touched for these keys, by the last listing.
+    fn touchable(&self, ids: &[String]) -> BTreeSet<String> {
+        touch::touchable(&self.listed, ids.iter().map(String::as_str))
     }
 
     fn trust_dir(&self) -> Result<String, AgentError> {
@@ -390,7 +325,8 @@ impl Client {
     }
 }
 
-fn warn_of(sentences: &[String]) {
+/// Says on stderr what the agent told beside its answer.
+pub fn warn_of(sentences: &[String]) {
     for sentence in sentences {
         tracing::warn!("{}", visible(sentence));
     }

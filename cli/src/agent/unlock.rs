@@ -5,8 +5,15 @@
 use signet_proto::{Reason, v1};
 use tonic::transport::Channel;
 
-use super::{AgentError, answered, keys_client, tokens_client};
-use crate::{log::visible, prompt::Prompt, secret::Passphrase};
+use super::{
+    AgentError, answered, keys_client,
+    token::{self, LastTry},
+    tokens_client,
+};
+use crate::{
+    prompt::{Code, Prompt},
+    secret::Passphrase,
+};
 
 /// How often a person may try a PIN in one go, if the token allows it.
 const PIN_TRIES: u32 = 3;
@@ -32,6 +39,23 @@ impl Locked {
             token: error.detail("token").map(str::to_owned),
         })
     }
+
+    fn at(key: &v1::Key, place: &v1::Place) -> Self {
+        Self {
+            key_id: key.key_id.clone(),
+            role: key.role.clone(),
+            place: place.uri.clone(),
+            token: (!place.token.is_empty()).then(|| place.token.clone()),
+        }
+    }
+
+    /// Whether this place is open once this is unlocked: one key file, or all of a token.
+    fn opens(&self, place: &v1::Place) -> bool {
+        match &self.token {
+            Some(token) => place.token == *token,
+            None => place.uri == self.place,
+        }
+    }
 }
 
 /// Which key is to be unlocked so that one of `ids` can sign: none if one is ready, or none is there. A key's first place
@@ -44,32 +68,27 @@ pub fn wanted(keys: &[v1::Key], ids: &[String]) -> Option<Locked> {
         return None;
     }
     let (key, place) = places.into_iter().find(|(_, place)| place.state() == v1::PlaceState::Locked)?;
-    Some(Locked {
-        key_id: key.key_id.clone(),
-        role: key.role.clone(),
-        place: place.uri.clone(),
-        token: (!place.token.is_empty()).then(|| place.token.clone()),
-    })
+    Some(Locked::at(key, place))
+}
+
+/// What of these keys is locked: each token once, and each file.
+#[must_use]
+pub fn locked(keys: &[v1::Key]) -> Vec<Locked> {
+    let mut all: Vec<Locked> = Vec::new();
+    for (key, place) in keys.iter().flat_map(|key| key.places.iter().map(move |place| (key, place))) {
+        let is_known = all.iter().any(|other| other.opens(place));
+        if place.state() == v1::PlaceState::Locked && !is_known {
+            all.push(Locked::at(key, place));
+        }
+    }
+    all
 }
 
 /// Notes in a listing what was unlocked: one key file, or a whole token.
 pub fn note(keys: &mut [v1::Key], unlocked: &Locked) {
-    let is_open = |place: &v1::Place| match &unlocked.token {
-        Some(token) => place.token == *token,
-        None => place.uri == unlocked.place,
-    };
-    for place in keys.iter_mut().flat_map(|key| &mut key.places).filter(|place| is_open(place)) {
+    for place in keys.iter_mut().flat_map(|key| &mut key.places).filter(|place| unlocked.opens(place)) {
         place.set_state(v1::PlaceState::Ready);
     }
-}
-
-/// Whether a wrong PIN may block a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LastTry {
-    /// The last try is kept.
-    Keep,
-    /// The person said it may be spent.
-    Spend,
 }
 
 /// How a token is unlocked.
@@ -140,13 +159,17 @@ pub(super) async fn file_passphrase(
 pub async fn unlock_token_asking(channel: &Channel, prompt: &Prompt, how: TokenUnlock<'_>) -> Result<(), AgentError> {
     let mut tried: u32 = 0;
     loop {
-        let token = token(channel, how.token).await?;
-        let hint = judged(&token, how.last_try)?;
-        let pin = prompt.pin(&named(&token), hint)?;
+        let token = token::called(channel, how.token).await?;
+        let question = token::question(&token, Code::Pin, how.last_try)?;
+        let pin = prompt.pin(&token::named(&token), &question)?;
         tried = tried.saturating_add(1);
         match unlock_token(channel, how, &pin).await {
             Err(error) if error.reason() == Some(Reason::SecretIncorrect) && tried < PIN_TRIES => {
-                prompt.say("PIN incorrect. Please retry.\n")?;
+                let what = match error.detail("tries") {
+                    Some("untried") => "That cannot be the PIN, so it was not tried",
+                    _ => "PIN incorrect",
+                };
+                prompt.say(&format!("{what}. Please retry.\n"))?;
             }
             done => return done,
         }
@@ -190,87 +213,14 @@ pub async fn first_passphrase(
     written.key.ok_or_else(|| AgentError::Unexpected { what: "a changed passphrase without a key".to_owned() })
 }
 
-async fn token(channel: &Channel, name: &str) -> Result<v1::Token, AgentError> {
-    let listed = answered(tokens_client(channel).list(v1::ListTokensRequest {})).await?;
-    let is_meant = |token: &v1::Token| [&token.name, &token.label, &token.serial].into_iter().any(|text| text == name);
-    // One that the agent knows by another name is still unlocked by this one.
-    let unlisted = || v1::Token { name: name.to_owned(), present: true, ..v1::Token::default() };
-    Ok(listed.tokens.into_iter().find(is_meant).unwrap_or_else(unlisted))
-}
-
-/// What a prompt says of the tries, or why there is nothing to ask.
-fn judged(token: &v1::Token, last_try: LastTry) -> Result<&'static str, AgentError> {
-    let named = named(token);
-    if !token.present {
-        let trouble = if token.trouble.is_empty() { "it is not there" } else { &token.trouble };
-        return Err(AgentError::refused(Reason::TokenAbsent, format!("{named}: {trouble}"), &token.name));
-    }
-    match (token.tries(), last_try) {
-        (v1::TriesLeft::None, _) => {
-            Err(AgentError::refused(Reason::PinBlocked, format!("the user PIN of {named} is blocked"), &token.name))
-        }
-        (v1::TriesLeft::Last, LastTry::Keep) => Err(AgentError::refused(
-            Reason::LastPinTry,
-            format!("one more wrong PIN would block {named}, nothing was tried"),
-            &token.name,
-        )),
-        (v1::TriesLeft::Last, LastTry::Spend) => Ok(" (THE LAST TRY: a wrong PIN blocks it)"),
-        (v1::TriesLeft::Fewer, _) => Ok(" (a wrong PIN was tried before)"),
-        (v1::TriesLeft::All, _) => Ok(" (all tries left)"),
-        (v1::TriesLeft::Unknown, _) => Ok(""),
-    }
-}
-
-fn named(token: &v1::Token) -> String {
-    let label = if token.label.is_empty() { &token.name } else { &token.label };
-    let serial = if token.serial.is_empty() { String::new() } else { format!(", serial {}", token.serial) };
-    visible(&format!("token {label}{serial}"))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use signet_proto::{Reason, v1};
 
-    use super::{LastTry, Locked, judged, named, note, wanted};
+    use super::{Locked, locked, note, wanted};
     use crate::agent::AgentError;
-
-    fn token(tries: v1::TriesLeft) -> v1::Token {
-        v1::Token {
-            name: "release".to_owned(),
-            label: "release".to_owned(),
-            serial: "4711".to_owned(),
-            present: true,
-            tries: tries.into(),
-            ..v1::Token::default()
-        }
-    }
-
-    #[test]
-    fn a_person_is_told_the_token_and_its_tries() {
-        assert_eq!(named(&token(v1::TriesLeft::All)), "token release, serial 4711");
-        for (tries, last_try, expected) in [
-            (v1::TriesLeft::Unknown, LastTry::Keep, Ok("")),
-            (v1::TriesLeft::All, LastTry::Keep, Ok(" (all tries left)")),
-            (v1::TriesLeft::Fewer, LastTry::Keep, Ok(" (a wrong PIN was tried before)")),
-            (v1::TriesLeft::Last, LastTry::Keep, Err(Reason::LastPinTry)),
-            (v1::TriesLeft::Last, LastTry::Spend, Ok(" (THE LAST TRY: a wrong PIN blocks it)")),
-            (v1::TriesLeft::None, LastTry::Keep, Err(Reason::PinBlocked)),
-            (v1::TriesLeft::None, LastTry::Spend, Err(Reason::PinBlocked)),
-        ] {
-            let judged = judged(&token(tries), last_try).map_err(|error| error.reason().unwrap());
-            assert_eq!(judged, expected, "{tries:?} {last_try:?}");
-        }
-    }
-
-    #[test]
-    fn nobody_is_asked_for_the_pin_of_an_absent_token() {
-        let absent = v1::Token { present: false, ..token(v1::TriesLeft::All) };
-        let error = judged(&absent, LastTry::Keep).unwrap_err();
-        assert_eq!(error.reason(), Some(Reason::TokenAbsent));
-        assert_eq!(error.to_string(), "token release, serial 4711: it is not there");
-    }
 
     #[test]
     fn a_refusal_says_what_is_locked() {
@@ -296,6 +246,18 @@ mod tests {
             ..v1::Place::default()
         };
         v1::Key { key_id: id.to_owned(), places: places.iter().map(place).collect(), ..v1::Key::default() }
+    }
+
+    #[test]
+    fn a_token_is_unlocked_once_and_each_file() {
+        use v1::PlaceState::{Absent, Locked, Ready};
+        let keys = [
+            key("1", &[("yubikey:4711/9c", "4711", Locked), ("file:/a", "", Locked)]),
+            key("2", &[("yubikey:4711/9a", "4711", Locked), ("file:/b", "", Ready)]),
+            key("3", &[("yubikey:12/9c", "12", Absent), ("file:/c", "", Locked)]),
+        ];
+        let places: Vec<String> = locked(&keys).into_iter().map(|locked| locked.place).collect();
+        assert_eq!(places, ["yubikey:4711/9c", "file:/a", "file:/c"]);
     }
 
     #[test]

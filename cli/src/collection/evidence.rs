@@ -123,7 +123,9 @@ impl Signer<'_> {
         shown: &Shown<'_>,
     ) -> Result<(Document, FileMeta), CollectionError> {
         let encoded = spawn_blocking(|| Envelope::unsigned(metadata));
-        self.unlock_first(draft, role).await?;
+        let signers = signers(draft, role);
+        // the agent would ask for what is locked, but only after it has read metadata that can be large
+        self.context.agent.unlock_one_of(&signers).await?;
         let unsigned = joined(encoded).await;
         let signed = unsigned.signed().clone();
         let started = spawn_blocking(move || Started::with(&signed));
@@ -141,7 +143,7 @@ impl Signer<'_> {
             trust_dir: String::new(),
         };
         let response = loop {
-            let refusal = match self.context.agent.sign(request.clone()).await {
+            let refusal = match self.context.agent.sign(request.clone(), &signers).await {
                 Ok(response) => break response,
                 Err(refusal) => refusal,
             };
@@ -163,13 +165,6 @@ impl Signer<'_> {
         };
         let envelope = self.assemble(draft, role, unsigned, response)?;
         Ok(Document::of(envelope, joined(started).await))
-    }
-
-    /// Unlocks the key that will sign. The agent would ask for it, but only after it has read metadata that can be large.
-    async fn unlock_first(&mut self, draft: &Draft, role: &Role) -> Result<(), CollectionError> {
-        let Some((keys, listed)) = draft.signers(role) else { return Ok(()) };
-        let ids: Vec<_> = canonical_ids(keys, &listed).map(|id| id.to_string()).collect();
-        self.context.agent.unlock_one_of(&ids).await.map_err(Into::into)
     }
 
     fn evidence(&self, shown: &Shown<'_>, current: Current) -> v1::Evidence {
@@ -279,6 +274,14 @@ impl Signer<'_> {
     fn unsigned(&self, role: &Role, why: &str) -> CollectionError {
         CollectionError::Unsigned { gun: self.dir.gun().to_string(), role: role.to_string(), why: why.to_owned() }
     }
+}
+
+/// The keys that may sign for a role: canonical IDs.
+fn signers(draft: &Draft, role: &Role) -> Vec<String> {
+    let listed = draft.signers(role).into_iter();
+    listed
+        .flat_map(|(keys, listed)| canonical_ids(keys, &listed).map(|id| id.to_string()).collect::<Vec<_>>())
+        .collect()
 }
 
 /// What a thread has worked out.

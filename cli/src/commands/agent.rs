@@ -1,9 +1,8 @@
 //! `agent start|status|stop|unlock|lock`.
 
 use std::{
-    fs::{self, File},
-    io::{self, Read},
-    os::unix::{fs::PermissionsExt, process::CommandExt},
+    fs,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -11,23 +10,23 @@ use std::{
 
 use clap::{Args, Subcommand};
 use rustix::process::{Pid, Signal, kill_process};
-use secrecy::SecretString;
 use serde_json::json;
 use signet_proto::v1;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use zeroize::Zeroizing;
 
+use super::secret_file;
 use crate::{
     agent::{
         AgentError, agent_client, answered, skew,
         socket::Link,
-        start, tokens_client,
-        unlock::{LastTry, TokenUnlock, unlock_token, unlock_token_asking},
+        start,
+        token::{self, LastTry},
+        tokens_client,
+        unlock::{TokenUnlock, unlock_token, unlock_token_asking},
     },
     context::Context,
     exit::CliError,
     render::table,
-    secret::Passphrase,
 };
 
 /// How long an agent may take to settle what is under way.
@@ -35,10 +34,6 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 const STOP_PAUSE: Duration = Duration::from_millis(20);
 /// Nothing to stop and nothing unlocked: not a failure.
 const NONE_RUNS: &str = "No signet-agent runs.";
-/// Mode bits of group and others.
-const OTHERS: u32 = 0o077;
-/// No PIN is longer.
-const MAX_PIN_BYTES: u64 = 4096;
 
 /// Arguments of `agent`.
 #[derive(Debug, Args)]
@@ -148,7 +143,7 @@ async fn status(context: &mut Context, form: Form) -> Result<(), CliError> {
     let link = context.agent.running().await?;
     let status = answered(agent_client(&link.channel).status(v1::StatusRequest {})).await?;
     skew::warn(&status);
-    let tokens = answered(tokens_client(&link.channel).list(v1::ListTokensRequest {})).await?.tokens;
+    let tokens = token::listed(&link.channel).await?.tokens;
     match form {
         Form::Human => context.out.bytes(in_words(&status, &tokens, &link.socket).as_bytes()),
         Form::Json => context.out.line(&in_json(&status, &tokens, &link.socket).to_string()),
@@ -222,7 +217,8 @@ fn instant(seconds: i64) -> String {
     OffsetDateTime::from_unix_timestamp(seconds).ok().and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
 }
 
-const fn state(token: &v1::Token) -> &'static str {
+/// Whether a token is there, and whether it signs, in one word.
+pub(super) const fn state(token: &v1::Token) -> &'static str {
     match (token.present, token.unlocked) {
         (false, _) => "absent",
         (true, false) => "locked",
@@ -230,7 +226,8 @@ const fn state(token: &v1::Token) -> &'static str {
     }
 }
 
-fn tries(token: &v1::Token) -> &'static str {
+/// What a token tells about the tries of its PIN, in one word.
+pub(super) fn tries(token: &v1::Token) -> &'static str {
     match token.tries() {
         v1::TriesLeft::Unknown => "unknown",
         v1::TriesLeft::All => "all",
@@ -285,14 +282,14 @@ async fn unlock(context: &mut Context, args: UnlockArgs) -> Result<(), CliError>
     let last_try = if args.spend_last_try { LastTry::Spend } else { LastTry::Keep };
     let how = TokenUnlock { token: &token, scope: v1::UnlockScope::Lasting, last_try };
     match args.pin_file {
-        Some(file) => unlock_token(&link.channel, how, &pin_from(&file)?).await?,
+        Some(file) => unlock_token(&link.channel, how, &secret_file::first_line(&file, "PIN")?).await?,
         None => unlock_token_asking(&link.channel, &context.prompt, how).await?,
     }
     context.out.line(&format!("Unlocked token {token}"))
 }
 
 async fn only_token(link: &Link) -> Result<String, CliError> {
-    let tokens = answered(tokens_client(&link.channel).list(v1::ListTokensRequest {})).await?.tokens;
+    let tokens = token::listed(&link.channel).await?.tokens;
     match tokens.as_slice() {
         [token] => Ok(token.name.clone()),
         [] => Err(CliError::with_remedy("the agent has no token", "configure one in agent.toml and restart the agent")),
@@ -300,31 +297,6 @@ async fn only_token(link: &Link) -> Result<String, CliError> {
             let names: Vec<&str> = several.iter().map(|token| token.name.as_str()).collect();
             Err(CliError::failed(format!("the agent has several tokens, name one: {}", names.join(", "))))
         }
-    }
-}
-
-/// One line, without its end.
-fn pin_from(file: &Path) -> Result<Passphrase, CliError> {
-    let unreadable = |why: String| CliError::failed(format!("cannot read the PIN from {}: {why}", file.display()));
-    let opened: io::Result<Box<dyn Read>> = if file == Path::new("-") {
-        Ok(Box::new(io::stdin()))
-    } else {
-        let opened = File::open(file).map_err(|error| unreadable(error.to_string()))?;
-        let about = opened.metadata().map_err(|error| unreadable(error.to_string()))?;
-        // a pipe or a terminal holds nothing that stays
-        if about.is_file() && about.permissions().mode() & OTHERS != 0 {
-            let message = format!("others may read or write {}, so no PIN is taken from it", file.display());
-            return Err(CliError::with_remedy(message, format!("chmod 600 {}", file.display())));
-        }
-        Ok(Box::new(opened))
-    };
-    let mut text = Zeroizing::new(String::new());
-    opened
-        .and_then(|opened| opened.take(MAX_PIN_BYTES).read_to_string(&mut text))
-        .map_err(|error| unreadable(error.to_string()))?;
-    match text.lines().next() {
-        Some(pin) if !pin.is_empty() => Ok(Passphrase::from(SecretString::from(pin))),
-        _ => Err(unreadable("its first line is empty".to_owned())),
     }
 }
 
@@ -341,11 +313,11 @@ async fn lock(context: &mut Context, token: String) -> Result<(), CliError> {
 
 #[cfg(test)]
 mod tests {
-    use std::{os::unix::fs::PermissionsExt, path::Path};
+    use std::path::Path;
 
     use signet_proto::v1;
 
-    use super::{in_json, in_words, pin_from};
+    use super::{in_json, in_words};
 
     fn status() -> v1::StatusResponse {
         v1::StatusResponse {
@@ -380,15 +352,6 @@ mod tests {
     }
 
     #[test]
-    fn a_pin_file_for_everybody_is_refused() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "1234").unwrap();
-        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
-        let error = pin_from(file.path()).unwrap_err();
-        assert!(error.remedy().unwrap().starts_with("chmod 600 "), "{error}");
-    }
-
-    #[test]
     fn a_token_in_trouble_is_shown() {
         let token = v1::Token { name: "release".to_owned(), trouble: "no module".to_owned(), ..v1::Token::default() };
         let words = in_words(&status(), std::slice::from_ref(&token), Path::new("/a"));
@@ -396,21 +359,5 @@ mod tests {
         let json = in_json(&status(), &[token], Path::new("/a"));
         assert_eq!(json["tokens"][0]["present"], false);
         assert_eq!(json["root_hash"], "cdcd");
-    }
-
-    #[test]
-    fn a_pin_is_the_first_line_of_its_file() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        for (text, expected) in [("1234\n", Some("1234")), (" 12 34\r\nrest", Some(" 12 34")), ("", None), ("\n", None)]
-        {
-            std::fs::write(file.path(), text).unwrap();
-            let pin = pin_from(file.path());
-            assert_eq!(
-                pin.ok().map(|pin| pin.expose().to_vec()),
-                expected.map(|pin| pin.as_bytes().to_vec()),
-                "{text:?}"
-            );
-        }
-        assert!(pin_from(Path::new("/nowhere/pin")).unwrap_err().to_string().contains("/nowhere/pin"));
     }
 }

@@ -14,11 +14,14 @@ pub mod ledger;
 pub mod list;
 pub mod lookup;
 mod names;
+mod new_file;
 pub mod publish;
 pub mod remove;
 pub mod reset;
+mod secret_file;
 pub mod status;
 pub mod target;
+pub mod token;
 pub mod verify;
 pub mod version;
 
@@ -42,6 +45,7 @@ pub async fn run(context: &mut Context, command: Command) -> Result<(), CliError
         Command::Verify(args) => verify::run(context, args).await,
         Command::Delete(args) => delete::run(context, args).await,
         Command::Key(args) => key::run(context, args).await,
+        Command::Token(args) => token::run(context, args).await,
         Command::Agent(args) => agent::run(context, args).await,
         Command::Audit(args) => audit::run(context, args).await,
         Command::Ledger(args) => ledger::run(context, args).await,

@@ -99,6 +99,7 @@ impl CliError {
             Self::TrustDir(TrustDirError::CorruptRoot { .. }) | Self::Untrusted(_) => Exit::NotTrusted,
             Self::TrustDir(_) | Self::Config(_) | Self::Output(_) | Self::Failed { .. } => Exit::Failed,
             Self::Usage { .. } => Exit::Usage,
+            Self::NotAtHand(_) => Exit::KeyNotAtHand,
             Self::Aborted => Exit::Declined,
         }
     }
@@ -159,7 +160,7 @@ const fn of_prompt(error: &PromptError) -> Exit {
         | PromptError::Exhausted { .. }
         | PromptError::TooManyAttempts => Exit::KeyNotAtHand,
         PromptError::NoAnswer => Exit::Declined,
-        PromptError::Io(_) => Exit::Failed,
+        PromptError::Io(_) | PromptError::Misfit(_) => Exit::Failed,
     }
 }
 
@@ -216,7 +217,7 @@ mod tests {
         let refused = |reason| AgentError::Refused { reason, message: String::new(), metadata: BTreeMap::new() };
         let nobody = || ServerError::Unreachable { server: "h".into(), cause: Unreachable::Refused };
         let unauthorized = ServerError::Unauthorized { server: "h".into() };
-        let table: [(CliError, Exit); 12] = [
+        let table: [(CliError, Exit); 13] = [
             (CliError::failed("x"), Exit::Failed),
             (CliError::Usage { message: String::new(), usage: String::new() }, Exit::Usage),
             (refused(Reason::VersionConflict).into(), Exit::Refused),
@@ -228,6 +229,7 @@ mod tests {
             (unauthorized.into(), Exit::ServerRefused),
             (CollectionError::Pinned { why: String::new() }.into(), Exit::NotTrusted),
             (refused(Reason::LedgerUnavailable).into(), Exit::AgentUnavailable),
+            (CliError::NotAtHand(String::new()), Exit::KeyNotAtHand),
             (CliError::Aborted, Exit::Declined),
         ];
         for (error, exit) in table {

@@ -17,6 +17,7 @@ pub const fn of_notary(error: &CliError) -> Option<&'static str> {
         | CliError::Prompt(_)
         | CliError::Output(_)
         | CliError::Usage { .. }
+        | CliError::NotAtHand(_)
         | CliError::Aborted
         | CliError::Untrusted(_)
         | CliError::Failed { .. } => None,

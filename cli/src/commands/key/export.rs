@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use signet_proto::v1;
 
-use super::{
-    file_of, find,
-    outside::{failed, write_new},
+use super::{file_of, find};
+use crate::{
+    commands::new_file::{OWNERS, failed, write_new},
+    context::Context,
+    exit::CliError,
 };
-use crate::{context::Context, exit::CliError};
 
 /// Arguments of `key export`.
 #[derive(Debug, Args)]
@@ -36,7 +37,7 @@ pub(super) async fn run(context: &mut Context, args: ExportArgs) -> Result<(), C
         text.extend(context.agent.export(&key.key_id).await?);
     }
     match &args.output {
-        Some(path) => write_new(path, &text).map_err(|error| failed(path, &error)),
+        Some(path) => write_new(path, &text, OWNERS).map_err(|error| failed(path, &error)),
         None => context.out.bytes(&text),
     }
 }

@@ -6,9 +6,9 @@ use clap::Args;
 use signet_proto::v1;
 use signet_tuf::{Gun, Role};
 
-use super::outside;
+use super::{outside, piv::PivArgs};
 use crate::{
-    agent::Place,
+    agent::{PivPlace, Place},
     collection::init::NEVER_ROOT,
     context::Context,
     exit::{CliError, Face},
@@ -47,6 +47,8 @@ pub(super) struct GenerateArgs {
     /// Make a key file even if the agent has a token for this role
     #[arg(long)]
     file: bool,
+    #[command(flatten)]
+    piv: PivArgs,
 }
 
 /// Runs `key generate`.
@@ -61,7 +63,7 @@ pub(super) async fn run(context: &mut Context, args: GenerateArgs) -> Result<(),
         return outside::generate(context, &args.role, algorithm, prefix).await;
     }
     let wanted = match (args.token, args.file) {
-        (Some(token), _) => Place::Token(token),
+        (Some(name), _) => Place::Token { name, piv: args.piv.options()? },
         (None, true) => Place::File,
         (None, false) => Place::Rule,
     };
@@ -83,7 +85,11 @@ fn must_fit(role: &str, algorithm: &str) -> Result<(), CliError> {
     Ok(())
 }
 
-fn whereabouts(place: &v1::Place) -> String {
+/// Where a new key is.
+pub(super) fn whereabouts(place: &v1::Place) -> String {
+    if let Some(PivPlace { serial, slot }) = PivPlace::of(&place.uri) {
+        return format!("on YubiKey {serial}, slot {slot}");
+    }
     match place.uri.strip_prefix("file:") {
         Some(path) => format!("in {path}"),
         None if place.token.is_empty() => format!("at {}", place.uri),
@@ -130,5 +136,6 @@ mod tests {
         assert_eq!(whereabouts(&place("file:/home/a/x.key", "")), "in /home/a/x.key");
         assert_eq!(whereabouts(&place("pkcs11:token=release", "release")), "on token release");
         assert_eq!(whereabouts(&place("pkcs11:token=release", "")), "at pkcs11:token=release");
+        assert_eq!(whereabouts(&place("yubikey:4711/9c", "4711")), "on YubiKey 4711, slot 9c");
     }
 }

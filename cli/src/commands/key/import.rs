@@ -7,8 +7,9 @@ use signet_proto::v1;
 use signet_tuf::{Gun, KeyId};
 use zeroize::Zeroizing;
 
+use super::{generate::whereabouts, piv::PivArgs};
 use crate::{
-    agent::{AgentError, Incoming, Sealed},
+    agent::{AgentError, Incoming, PivOptions, Sealed},
     context::Context,
     exit::CliError,
 };
@@ -32,6 +33,35 @@ pub(super) struct ImportArgs {
     /// Collection of keys that do not name theirs
     #[arg(short, long)]
     gun: Option<String>,
+    /// Put the key onto this token: label, serial number or PKCS#11 URI
+    #[arg(long, value_name = "NAME")]
+    token: Option<String>,
+    /// Keep an encrypted file in the trust directory as well
+    #[arg(long, requires = "token")]
+    keep_file: bool,
+    #[command(flatten)]
+    piv: PivArgs,
+}
+
+/// Where imported keys go.
+enum Destination {
+    /// Into a file of the trust directory.
+    File,
+    /// Onto a token.
+    Token { name: String, piv: PivOptions },
+    /// Into a file first, so that a failure of the token loses nothing, and then onto it.
+    Both { name: String, piv: PivOptions },
+}
+
+impl Destination {
+    fn of(args: &ImportArgs) -> Result<Self, CliError> {
+        let piv = args.piv.options()?;
+        Ok(match (args.token.clone(), args.keep_file) {
+            (None, _) => Self::File,
+            (Some(name), false) => Self::Token { name, piv },
+            (Some(name), true) => Self::Both { name, piv },
+        })
+    }
 }
 
 /// One private key of a file.
@@ -41,7 +71,8 @@ struct Block {
     incoming: Incoming,
 }
 
-/// Runs `key import`. All files are read before the first key is stored; a key that is there already is never overwritten.
+/// Runs `key import`. All files are read before the first key is stored; a key that is there already is never overwritten,
+/// unless `--overwrite` gives up the one in a YubiKey's slot.
 ///
 /// # Errors
 /// [`CliError`] names the file, and the keys that were imported before it.
@@ -50,15 +81,53 @@ pub(super) async fn run(context: &mut Context, args: ImportArgs) -> Result<(), C
     for path in &args.files {
         blocks.extend(read(path, &args)?);
     }
-    for block in blocks {
-        import(context, block).await?;
+    if let (Some(slot), true) = (args.piv.slot(), blocks.len() > 1) {
+        let message = format!("{} keys cannot all go into slot {slot}; nothing was imported", blocks.len());
+        return Err(CliError::with_remedy(message, "import them one by one, or leave out --slot"));
+    }
+    let destination = Destination::of(&args)?;
+    if matches!(destination, Destination::Token { .. }) {
+        tracing::warn!(
+            "the token will hold the only copy that Signet has; --keep-file keeps an encrypted file as well"
+        );
+    }
+    for block in &blocks {
+        match &destination {
+            Destination::File => {
+                let made = context.agent.import(&block.incoming).await;
+                stored(context, block, made).await?;
+            }
+            Destination::Token { name, piv } => onto_token(context, block, name, piv).await?,
+            Destination::Both { name, piv } => {
+                let made = context.agent.import_copy(&block.incoming).await;
+                stored(context, block, made).await?;
+                onto_token(context, block, name, piv).await.inspect_err(|_| {
+                    tracing::warn!("{}: it is kept in the trust directory, and not on token {name}", block.name);
+                })?;
+            }
+        }
     }
     Ok(())
 }
 
-async fn import(context: &mut Context, block: Block) -> Result<(), CliError> {
+async fn onto_token(context: &mut Context, block: &Block, token: &str, piv: &PivOptions) -> Result<(), CliError> {
+    let key = context.agent.import_to(&block.incoming, token, piv).await.map_err(|error| of_file(block, error))?;
+    // the agent may have chosen the slot, and a token has one place of a key
+    let place = key.places.iter().find(|place| !place.token.is_empty()).map(whereabouts).unwrap_or_default();
+    context.out.line(&format!("Imported {} key with keyID: {}", key.role, key.key_id))?;
+    context.out.line(&format!("  {place}"))
+}
+
+/// A refusal that names the file.
+fn of_file(block: &Block, error: AgentError) -> AgentError {
+    let AgentError::Refused { reason, message, metadata } = error else { return error };
+    AgentError::Refused { reason, message: format!("{}: {message}", block.name), metadata }
+}
+
+/// Says what became of a key that was to go into a file.
+async fn stored(context: &mut Context, block: &Block, made: Result<v1::Key, AgentError>) -> Result<(), CliError> {
     let Block { name, incoming } = block;
-    let error = match context.agent.import(&incoming).await {
+    let error = match made {
         Ok(key) => {
             tracing::info!("{name}: imported {} key {}", key.role, key.key_id);
             return Ok(());
@@ -154,10 +223,19 @@ fn incoming(block: &pem::Pem, args: &ImportArgs) -> Result<Incoming, String> {
 
 #[cfg(test)]
 mod tests {
+    use signet_proto::Reason;
+
     use super::*;
 
     fn args(role: Option<&str>, gun: Option<&str>) -> ImportArgs {
-        ImportArgs { files: Vec::new(), role: role.map(str::to_owned), gun: gun.map(str::to_owned) }
+        ImportArgs {
+            files: Vec::new(),
+            role: role.map(str::to_owned),
+            gun: gun.map(str::to_owned),
+            token: None,
+            keep_file: false,
+            piv: PivArgs::default(),
+        }
     }
 
     #[test]
@@ -183,5 +261,33 @@ mod tests {
                 (found, expected) => panic!("{:?} {expected:?}", found.map(|found| found.role)),
             }
         }
+    }
+
+    #[test]
+    fn a_key_goes_into_a_file_onto_a_token_or_both() {
+        let on = |token: Option<&str>, keep_file| {
+            Destination::of(&ImportArgs { token: token.map(str::to_owned), keep_file, ..args(None, None) }).unwrap()
+        };
+        assert!(matches!(on(None, false), Destination::File));
+        assert!(matches!(on(Some("4711"), false), Destination::Token { name, .. } if name == "4711"));
+        assert!(matches!(on(Some("4711"), true), Destination::Both { name, .. } if name == "4711"));
+    }
+
+    #[test]
+    fn a_refusal_of_the_token_names_the_file_and_keeps_its_reason() {
+        let block = Block { name: "a.pem".to_owned(), incoming: incoming_of("root") };
+        let refused = AgentError::Refused {
+            reason: Reason::SlotOccupied,
+            message: "slot 9c holds a key".to_owned(),
+            metadata: [("slot".to_owned(), "9c".to_owned())].into(),
+        };
+        let error = of_file(&block, refused);
+        assert_eq!(error.to_string(), "a.pem: slot 9c holds a key");
+        assert_eq!((error.reason(), error.detail("slot")), (Some(Reason::SlotOccupied), Some("9c")));
+    }
+
+    fn incoming_of(role: &str) -> Incoming {
+        let text = format!("-----BEGIN EC PRIVATE KEY-----\nrole: {role}\n\nAAAA\n-----END EC PRIVATE KEY-----\n");
+        incoming(&pem::parse(text).unwrap(), &args(None, None)).unwrap()
     }
 }

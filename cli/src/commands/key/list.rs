@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 use signet_proto::v1;
 
 use crate::{
+    agent::{PivPlace, attestation},
     context::Context,
     exit::CliError,
-    render::{cut_left, table},
+    render::{cut_left, table, told},
 };
 
 /// Notary 0.7: columns wider than this lose their beginning.
@@ -17,7 +18,8 @@ const LOCATION_WIDTH: usize = 40;
 /// Arguments of `key list`.
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
-    /// Print a JSON array of key_id, name, role, gun, algorithm and places (uri, token, state)
+    /// Print a JSON array of key_id, name, role, gun, algorithm and places (uri, kind, token, state, origin, pin_policy,
+    /// touch_policy, attestation)
     #[arg(long)]
     json: bool,
 }
@@ -40,7 +42,18 @@ fn as_json(key: &v1::Key) -> Value {
     let places: Vec<Value> = key
         .places
         .iter()
-        .map(|place| json!({ "uri": place.uri, "token": place.token, "state": state(place.state()) }))
+        .map(|place| {
+            json!({
+                "uri": place.uri,
+                "kind": kind(place.kind()),
+                "token": place.token,
+                "state": state(place.state()),
+                "origin": told(&place.origin),
+                "pin_policy": told(&place.pin_policy),
+                "touch_policy": told(&place.touch_policy),
+                "attestation": attestation(place.attestation()),
+            })
+        })
         .collect();
     json!({
         "key_id": key.key_id,
@@ -50,6 +63,15 @@ fn as_json(key: &v1::Key) -> Value {
         "algorithm": key.algorithm,
         "places": places,
     })
+}
+
+const fn kind(kind: v1::PlaceKind) -> &'static str {
+    match kind {
+        v1::PlaceKind::Unspecified => "unknown",
+        v1::PlaceKind::Pkcs11 => "pkcs11",
+        v1::PlaceKind::File => "file",
+        v1::PlaceKind::Piv => "yubikey",
+    }
 }
 
 const fn state(state: v1::PlaceState) -> &'static str {
@@ -88,21 +110,25 @@ fn rows(key: &v1::Key) -> Vec<Vec<String>> {
 /// Notary names the directory of a key file; we name the token in the same way.
 fn location(place: &v1::Place) -> String {
     let name = match place.uri.strip_prefix("file:") {
-        Some(path) => path.rsplit_once('/').map_or(path, |(directory, _)| directory),
-        None if place.token.is_empty() => &place.uri,
-        None => &place.token,
+        Some(path) => path.rsplit_once('/').map_or(path, |(directory, _)| directory).to_owned(),
+        None => match PivPlace::of(&place.uri) {
+            Some(piv) => piv.to_string(),
+            None if place.token.is_empty() => place.uri.clone(),
+            None => place.token.clone(),
+        },
     };
     match place.state() {
         v1::PlaceState::Absent => format!("{name} (absent)"),
-        v1::PlaceState::Unspecified | v1::PlaceState::Ready | v1::PlaceState::Locked => name.to_owned(),
+        v1::PlaceState::Unspecified | v1::PlaceState::Ready | v1::PlaceState::Locked => name,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
     use signet_proto::v1;
 
-    use super::listing;
+    use super::{as_json, listing};
 
     fn key(role: &str, gun: &str, id: &str, places: &[(&str, &str, v1::PlaceState)]) -> v1::Key {
         let place = |(uri, token, state): &(&str, &str, v1::PlaceState)| v1::Place {
@@ -139,6 +165,48 @@ mod tests {
             "targets       example.com/a    02        /home/a/.notary/private\n",
         );
         assert_eq!(listing(&keys), expected);
+    }
+
+    #[test]
+    fn a_place_on_a_yubikey_is_its_serial_number_and_slot() {
+        let place = |state| ("yubikey:4711/9c", "4711", state);
+        let keys = [
+            key("root", "", "01", &[place(v1::PlaceState::Ready)]),
+            key("root", "", "02", &[place(v1::PlaceState::Absent)]),
+        ];
+        let listing = listing(&keys);
+        assert!(listing.contains("01        yubikey 4711/9c\n"), "{listing}");
+        assert!(listing.contains("02        yubikey 4711/9c (absent)\n"), "{listing}");
+    }
+
+    #[test]
+    fn a_place_in_json_says_what_its_token_tells() {
+        let mut keys = [
+            key("root", "", "01", &[("yubikey:4711/9c", "4711", v1::PlaceState::Ready)]),
+            key("root", "", "02", &[("file:/k/x.key", "", v1::PlaceState::Locked)]),
+        ];
+        keys[0].places[0] = v1::Place {
+            kind: v1::PlaceKind::Piv.into(),
+            origin: "generated".to_owned(),
+            pin_policy: "once".to_owned(),
+            touch_policy: "always".to_owned(),
+            attestation: v1::AttestationState::Verified.into(),
+            ..keys[0].places[0].clone()
+        };
+        keys[1].places[0].kind = v1::PlaceKind::File.into();
+        let expected = [
+            json!({
+                "uri": "yubikey:4711/9c", "kind": "yubikey", "token": "4711", "state": "ready", "origin": "generated",
+                "pin_policy": "once", "touch_policy": "always", "attestation": "verified",
+            }),
+            json!({
+                "uri": "file:/k/x.key", "kind": "file", "token": "", "state": "locked", "origin": null,
+                "pin_policy": null, "touch_policy": null, "attestation": "none",
+            }),
+        ];
+        for (key, expected) in keys.iter().zip(expected) {
+            assert_eq!(as_json(key)["places"][0], expected);
+        }
     }
 
     #[test]

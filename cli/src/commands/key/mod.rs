@@ -6,6 +6,7 @@ mod import;
 mod list;
 mod outside;
 mod passwd;
+mod piv;
 mod remove;
 
 use clap::{Args, Subcommand};

@@ -1,9 +1,8 @@
 //! Keys that are made for somebody else: two PEM files, nothing in the trust directory.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    fs, io,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -11,7 +10,11 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use signet_proto::v1;
 use uuid::Uuid;
 
-use crate::{context::Context, exit::CliError};
+use crate::{
+    commands::new_file::{OWNERS, failed, write_new},
+    context::Context,
+    exit::CliError,
+};
 
 /// Makes a key and writes PREFIX-key.pem, encrypted, and PREFIX.pem, the public key, both for their owner alone.
 pub(super) async fn generate(
@@ -31,8 +34,8 @@ pub(super) async fn generate(
     let key = context.agent.generate_in(&scratch.0, role, algorithm).await?;
     let made = scratch.0.join("private").join(format!("{}.key", key.key_id));
     let text = fs::read(&made).map_err(|error| failed(&made, &error))?;
-    write_new(&private, &text).map_err(|error| failed(&private, &error))?;
-    write_new(&public, public_pem(&key).as_bytes()).map_err(|error| failed(&public, &error))
+    write_new(&private, &text, OWNERS).map_err(|error| failed(&private, &error))?;
+    write_new(&public, public_pem(&key).as_bytes(), OWNERS).map_err(|error| failed(&public, &error))
 }
 
 /// A directory for us alone that ends with the command.
@@ -67,22 +70,4 @@ fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {
     let mut name = prefix.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
-}
-
-/// Writes a file that was not there, and waits until it is on the disk.
-pub(super) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    if written.is_err() {
-        // half a key file is worse than none
-        drop(fs::remove_file(path));
-    }
-    written
-}
-
-/// Says which file cannot be written.
-pub(super) fn failed(path: &Path, error: &io::Error) -> CliError {
-    let is_there = error.kind() == io::ErrorKind::AlreadyExists;
-    let remedy = if is_there { "give another name with -o" } else { "check the path given with -o" };
-    CliError::with_remedy(format!("cannot write {}: {error}", path.display()), remedy)
 }
