@@ -33,8 +33,8 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    // cryptoki reports every mechanism that it does not know as an error.
-    let quiet = || EnvFilter::new("info,cryptoki=off");
+    // cryptoki reports every mechanism that it does not know as an error, yubikey every card that it opens.
+    let quiet = || EnvFilter::new("info,cryptoki=off,yubikey=off");
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_from_env("SIGNET_LOG").unwrap_or_else(|_| quiet()))
         .with_writer(io::stderr)

@@ -19,6 +19,7 @@ mod stage;
 mod terminal;
 mod wait;
 mod wire;
+mod yubikeys;
 
 pub use agent::Agent;
 pub use authority::{Authority, Identity, Validity};
@@ -36,3 +37,4 @@ pub use stage::{PIN, Stage, token_table};
 pub use terminal::Terminal;
 pub use wait::wait_until;
 pub use wire::Wire;
+pub use yubikeys::{Desk, YUBIKEY_PIN, YUBIKEY_PUK, yubikey_table};

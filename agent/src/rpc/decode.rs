@@ -13,9 +13,9 @@ pub(super) fn piv_options(options: v1::PivOptions) -> Result<PivOptions, Status>
     let v1::PivOptions { slot, pin_policy, touch_policy, management_key, overwrite } = options;
     let management_key = Secret::from(management_key);
     Ok(PivOptions {
-        slot: optional("piv.slot", &slot)?,
-        pin: optional("piv.pin_policy", &pin_policy)?,
-        touch: optional("piv.touch_policy", &touch_policy)?,
+        slot: optional("slot", &slot)?,
+        pin: optional("pin_policy", &pin_policy)?,
+        touch: optional("touch_policy", &touch_policy)?,
         management_key: (!management_key.is_empty()).then_some(management_key),
         overwrite,
     })
