@@ -62,9 +62,10 @@ reasons! {
     NeedsAcknowledgement = "NEEDS_ACKNOWLEDGEMENT",
     /// PIN or passphrase wanted. Metadata `key_id`, `place`, `token` (empty for a file), `role`.
     KeyLocked = "KEY_LOCKED",
-    /// The PIN or passphrase is wrong. Metadata `tries` when the token tells.
+    /// The PIN, PUK or passphrase is wrong. Metadata `tries` when the token tells: a number, "all", "fewer", "last", "none";
+    /// "untried" if it cannot be the PIN and was not tried.
     SecretIncorrect = "SECRET_INCORRECT",
-    /// One more wrong PIN would block the token. Metadata `token`.
+    /// One more wrong PIN or PUK would block it. Metadata `token`, `secret` ("pin" or "puk").
     LastPinTry = "LAST_PIN_TRY",
     /// The token's user PIN is blocked. Metadata `token`.
     PinBlocked = "PIN_BLOCKED",

@@ -18,6 +18,10 @@ pub struct Event {
     pub version: u64,
     /// SHA-256 of `signed`, hex.
     pub digest: String,
+    /// What became of a grant.
+    pub outcome: String,
+    /// Where a key is.
+    pub place: String,
 }
 
 impl Event {
@@ -37,6 +41,8 @@ impl Event {
             role: text("role"),
             version: number("version").unwrap_or_default(),
             digest: text("digest"),
+            outcome: text("outcome"),
+            place: text("place"),
         })
     }
 }

@@ -37,7 +37,7 @@ impl Desk {
         let yubikey = self.insert(slot, serial)?;
         yubikey.rest_finger(true);
         stage.home.write("yubikey.pin", YUBIKEY_PIN)?;
-        let answers = [YUBIKEY_PIN, YUBIKEY_PIN, YUBIKEY_PUK, YUBIKEY_PUK].map(|line| format!("{line}\n")).concat();
+        let answers = format!("{YUBIKEY_PIN}\n{YUBIKEY_PUK}\n");
         stage.signet(["token", "setup", &serial.to_string()])?.input(answers).ok()?;
         Ok(yubikey)
     }

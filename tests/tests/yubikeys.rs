@@ -19,11 +19,9 @@ const AGAIN: Duration = Duration::from_secs(5);
 fn with_one() -> Result<(Stage, Desk, virtual_yubikey::Yubikey)> {
     let stage = Stage::with_files()?;
     let desk = Desk::new(&stage.home, 2)?;
-    stage.home.agent_toml(&yubikey_table(&stage.home, 4711, &["root", "targets"]))?;
-    stage.home.write("yubikey.pin", YUBIKEY_PIN)?;
     let yubikey = desk.insert_set_up(&stage, 0, 4711)?;
-    // the PIN was not yet the file's when the agent first saw the YubiKey
-    stage.signet(["agent", "unlock", "4711", "--pin-file"])?.args([stage.home.path().join("yubikey.pin")]).ok()?;
+    stage.signet(["agent", "stop"])?.ok()?;
+    stage.home.agent_toml(&yubikey_table(&stage.home, 4711, &["root", "targets"]))?;
     Ok((stage, desk, yubikey))
 }
 
@@ -34,8 +32,7 @@ fn root_and_targets_are_on_two_yubikeys_and_everybody_reads_the_collection() -> 
     let root = desk.insert_set_up(&stage, 0, 4711)?;
     let targets = desk.insert_set_up(&stage, 2, 4712)?;
     stage.signet(["agent", "stop"])?.ok()?;
-    let tables =
-        [yubikey_table(&stage.home, 4711, &["root"]), yubikey_table(&stage.home, 4712, &["targets"])].concat();
+    let tables = [yubikey_table(&stage.home, 4711, &["root"]), yubikey_table(&stage.home, 4712, &["targets"])].concat();
     stage.home.agent_toml(&tables)?;
     let _agent = stage.home.start_agent()?;
     let file = stage.home.write("file", "content")?;
@@ -46,8 +43,8 @@ fn root_and_targets_are_on_two_yubikeys_and_everybody_reads_the_collection() -> 
     let places: Vec<String> = stage
         .audit()?
         .iter()
-        .filter(|event| event.text("kind") == "outcome" && event.text("outcome") == "signed")
-        .map(|event| event.text("place").to_owned())
+        .filter(|event| event.outcome == "signed")
+        .map(|event| event.place.clone())
         .filter(|place| place.starts_with("yubikey:"))
         .collect();
     for yubikey in ["yubikey:4711/9c", "yubikey:4712/9c"] {
@@ -82,7 +79,7 @@ fn who_waits_is_told_which_yubikey_to_touch_and_what_for() -> Result<()> {
         ensure!(touches.join().is_ok_and(|touches| touches > 0), "it did not blink");
         told
     })?;
-    told.says(&[&format!("Touch YubiKey 4711 (targets of {GUN}), 15 seconds left")])?;
+    let told = told.says(&[&format!("Touch YubiKey 4711 (targets of {GUN}), 15 seconds left")])?;
     ensure!(!told.stderr.contains("snapshot of"), "no touch is wanted for a file:\n{told}");
     drop(watch);
     let watched = fs::read_to_string(watched)?;
@@ -200,7 +197,7 @@ fn a_key_has_a_spare_and_a_copy_and_each_is_said_when_it_signs() -> Result<()> {
     drop(spare);
     wait_until("both are gone", SOON, || {
         let list = stage.signet(["token", "list"]).and_then(|list| list.ok());
-        list.is_ok_and(|said| said.stdout.matches("absent").count() == 2)
+        list.is_ok_and(|said| said.stdout.matches(", absent").count() == 2)
     })?;
     let another = "example.com/acme/second";
     let fallen = stage.signet(["init", another])?.ok()?;
@@ -217,11 +214,13 @@ fn a_role_can_want_keys_that_are_attested() -> Result<()> {
     let stage = Stage::with_files()?;
     let desk = Desk::new(&stage.home, 1)?;
     let card = virtual_yubikey::Card::new(Version(5, 7, 1), 4711)?;
-    let anchor = pem(&card.attestation_root());
-    let anchor = stage.home.write("anchor.pem", anchor)?;
+    let der = stage.home.write("anchor.der", card.attestation_root())?;
+    let anchor = stage.home.path().join("anchor.pem");
+    let convert = stage.home.call("/usr/bin/openssl").args(["x509", "-inform", "DER", "-in"]).args([&der]);
+    convert.args(["-out"]).args([&anchor]).ok()?;
     let yubikey = desk.pcscd.insert(0, card)?;
     yubikey.rest_finger(true);
-    let answers = [YUBIKEY_PIN, YUBIKEY_PIN, YUBIKEY_PUK, YUBIKEY_PUK].map(|line| format!("{line}\n")).concat();
+    let answers = format!("{YUBIKEY_PIN}\n{YUBIKEY_PUK}\n");
     stage.signet(["token", "setup", "4711"])?.input(answers).ok()?;
     stage.home.write("yubikey.pin", YUBIKEY_PIN)?;
     stage.signet(["agent", "stop"])?.ok()?;
@@ -240,7 +239,7 @@ fn a_role_can_want_keys_that_are_attested() -> Result<()> {
     stage.signet(["init", second, "--root", &id])?.fails_with(3)?.says(&["touched every time"])?;
     stage.signet(["key", "generate", "--token", "4711", "--slot", "9c"])?.ok()?;
     let id = root_on(&stage, "yubikey:4711/9c")?;
-    stage.signet(["token", "attest", &id])?.ok()?.says(&["5.7.1", "always", "verified"])?;
+    stage.signet(["token", "attest", &id])?.ok()?.says(&["5.7.1", "always", "made on a YubiKey"])?;
     stage.signet(["init", "example.com/acme/third", "--root", &id])?.ok()?;
     Ok(())
 }
@@ -269,8 +268,7 @@ fn no_log_knows_a_secret() -> Result<()> {
     let scalar = fs::read(scalar)?;
     let scalar = scalar.windows(32).nth(36).context("a scalar")?.to_vec();
     let management_key = yubikey.card().piv.management_key().to_vec();
-    let secrets =
-        [YUBIKEY_PIN.as_bytes().to_vec(), YUBIKEY_PUK.as_bytes().to_vec(), management_key, scalar];
+    let secrets = [YUBIKEY_PIN.as_bytes().to_vec(), YUBIKEY_PUK.as_bytes().to_vec(), management_key, scalar];
     for secret in secrets {
         for form in forms(&secret) {
             ensure!(!logs.contains(&form), "the log knows a secret as {form}");
@@ -309,14 +307,11 @@ fn what_is_wrong_is_named() -> Result<()> {
     stage.signet(["key", "generate", "--token", "4711"])?.fails_with(4)?.says(&["4711"])?;
     let desk = Desk::new(&stage.home, 1)?;
     let yubikey = desk.insert(0, 4711)?;
-    wait_until("it is seen", SOON, || {
-        stage.signet(["token", "list"]).is_ok_and(|list| list.ok().is_ok_and(|said| said.stdout.contains("4711")))
-    })?;
     let listed = stage.signet(["token", "list"])?.ok()?;
     listed.says(&["the PIN is the factory's", "the PUK is the factory's", "the management key is the factory's"])?;
-    stage.signet(["token", "setup", "4712"])?.refused()?.says(&["4712", "4711"])?;
-    stage.signet(["token", "setup", "4711"])?.input("12345\n12345\n").refused()?.says(&["6 to 8"])?;
-    stage.signet(["token", "setup", "4711"])?.input("123456\n123456\n").refused()?.says(&["factory"])?;
+    stage.signet(["token", "setup", "4712"])?.refused()?.says(&["there is no YubiKey 4712"])?;
+    stage.signet(["token", "setup", "4711"])?.input("12345\n").refused()?.says(&["6 to 8"])?;
+    stage.signet(["token", "setup", "4711"])?.input("123456\n").refused()?.says(&["factory"])?;
     let short = stage.home.write("short.pin", "1234")?;
     let refused = stage.signet(["agent", "unlock", "4711", "--pin-file"])?.args([&short]).refused()?;
     refused.says(&["6 to 8", "not tried"])?;
@@ -349,11 +344,11 @@ fn a_lost_pin_costs_no_key() -> Result<()> {
     unlock()?.args(["--spend-last-try"]).refused()?;
     unlock()?.refused()?.says(&["blocked"])?;
     let unblock = stage.signet(["token", "pin", "unblock", "4711"])?;
-    unblock.input("00000000\n654321\n654321\n").refused()?.says(&["PUK", "2"])?;
+    unblock.input("00000000\n654321\n").refused()?.says(&["PUK", "2"])?;
     let unblock = stage.signet(["token", "pin", "unblock", "4711"])?;
-    unblock.input(format!("{YUBIKEY_PUK}\n654321\n654321\n")).ok()?;
+    unblock.input(format!("{YUBIKEY_PUK}\n654321\n")).ok()?;
     let changed = stage.signet(["token", "pin", "change", "4711"])?;
-    changed.input(format!("654321\n{YUBIKEY_PIN}\n{YUBIKEY_PIN}\n")).ok()?;
+    changed.input(format!("654321\n{YUBIKEY_PIN}\n")).ok()?;
     let pin = stage.home.path().join("yubikey.pin");
     stage.signet(["agent", "unlock", "4711", "--pin-file"])?.args([&pin]).ok()?;
     let file = stage.home.write("file", "content")?;
@@ -370,13 +365,6 @@ fn root_on(stage: &Stage, place: &str) -> Result<String> {
     };
     let key = keys.as_array().and_then(|keys| keys.iter().find(is_there)).context("no key is there")?;
     Ok(key["key_id"].as_str().context("a key without an ID")?.to_owned())
-}
-
-fn pem(der: &[u8]) -> String {
-    let encoded: String = hex::encode(der);
-    let bytes: Vec<u8> = hex::decode(encoded).unwrap_or_default();
-    let text = base64(&bytes);
-    format!("-----BEGIN CERTIFICATE-----\n{text}-----END CERTIFICATE-----\n")
 }
 
 /// How a log might write bytes down.

@@ -91,6 +91,13 @@ impl Keystore {
         }
     }
 
+    /// Unlocks are over, and what was no PIN may be one now.
+    pub(super) fn pin_replaced(&self) {
+        if self.owner.try_send(Command::PinReplaced).is_err() {
+            tracing::error!(token = self.name(), "its owner does not answer: it does not know that the PIN is another");
+        }
+    }
+
     /// Has a PIN forgotten that a person entered.
     pub(super) fn forget(&self) {
         if self.owner.try_send(Command::Forget).is_err() {

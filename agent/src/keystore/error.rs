@@ -53,11 +53,13 @@ pub enum KeystoreError {
         /// What is wrong with it.
         why: String,
     },
-    /// One more wrong PIN would block the token.
-    #[error("token `{token}` has one try left: repeat with permission to spend it")]
+    /// One more wrong one would block it.
+    #[error("token `{token}` has one try left for its {}: repeat with permission to spend it", secret.to_uppercase())]
     LastTry {
         /// The configured name.
         token: String,
+        /// "pin" or "puk".
+        secret: &'static str,
     },
     /// The user PIN is blocked.
     #[error("the user PIN of token `{token}` is blocked: its security officer must set a new one")]

@@ -288,6 +288,9 @@ impl Keystores {
 
     /// The configured tokens, as they are now.
     pub async fn tokens(&self) -> Vec<TokenInfo> {
+        if let Some(yubikeys) = &self.shared.yubikeys {
+            yubikeys.look_again().await;
+        }
         let mut tokens = Vec::new();
         for token in self.all().await {
             tokens.push(token.info().await);
@@ -420,6 +423,12 @@ impl Keystores {
     #[must_use]
     pub fn events(&self) -> tokio::sync::broadcast::Receiver<Event> {
         self.shared.events.listen()
+    }
+
+    /// Whether that is the name of a YubiKey.
+    #[must_use]
+    pub fn is_yubikey(&self, token: &str) -> bool {
+        self.shared.yubikeys.as_ref().is_some_and(|yubikeys| yubikeys.knows(token))
     }
 
     /// Why no YubiKey can be seen, if none can.

@@ -39,6 +39,11 @@ impl Refused {
         self.tags.insert(tag);
     }
 
+    /// The PIN is another now: what was wrong may be right.
+    pub(super) fn clear(&mut self) {
+        self.tags.clear();
+    }
+
     /// So many different PINs were wrong that somebody is guessing.
     pub(super) fn is_full(&self) -> bool {
         self.tags.len() >= MAX_REFUSED

@@ -135,7 +135,7 @@ pub(super) enum Fault {
     /// No tries are left.
     PinBlocked,
     /// One more wrong one would block it, and nobody said that it may.
-    LastTry,
+    LastTry { secret: &'static str },
     /// The PUK is wrong, and a try is spent.
     PukIncorrect(Tries),
     /// No tries are left for the PUK either.
@@ -169,7 +169,7 @@ impl Fault {
             | Self::PinIncorrect
             | Self::PinMalformed(_)
             | Self::PinBlocked
-            | Self::LastTry
+            | Self::LastTry { .. }
             | Self::PukIncorrect(_)
             | Self::PukBlocked
             | Self::FactorySecret(_)
@@ -194,7 +194,7 @@ impl Fault {
             | Self::PinIncorrect
             | Self::PinMalformed(_)
             | Self::PinBlocked
-            | Self::LastTry
+            | Self::LastTry { .. }
             | Self::PukIncorrect(_)
             | Self::PukBlocked
             | Self::FactorySecret(_)
@@ -216,7 +216,7 @@ impl Fault {
             Self::AlreadyLoggedIn => "already logged in".to_owned(),
             Self::PinIncorrect => "the PIN is incorrect".to_owned(),
             Self::PinBlocked => "the PIN is blocked".to_owned(),
-            Self::LastTry => "one try is left".to_owned(),
+            Self::LastTry { .. } => "one try is left".to_owned(),
             Self::PukIncorrect(_) => "the PUK is incorrect".to_owned(),
             Self::PukBlocked => "the PUK is blocked".to_owned(),
             Self::FactorySecret(what) => format!("the factory's {what}"),

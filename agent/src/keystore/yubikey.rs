@@ -24,6 +24,9 @@ impl Keystores {
     ) -> Result<(Vec<&'static str>, Result<(), KeystoreError>), KeystoreError> {
         let yubikey = self.yubikey(token).await?;
         let changed = yubikey.change(move |card| card.set_up(&setup)).await?;
+        if changed.what.contains(&"pin") {
+            yubikey.keystore.pin_replaced();
+        }
         Ok((changed.what, changed.then.map_err(|fault| yubikey.keystore.error(fault))))
     }
 
@@ -38,7 +41,10 @@ impl Keystores {
         new: Secret,
         last_try: LastTry,
     ) -> Result<(), KeystoreError> {
-        self.yubikey(token).await?.change(move |card| card.change_pin(&old, &new, last_try)).await
+        let yubikey = self.yubikey(token).await?;
+        yubikey.change(move |card| card.change_pin(&old, &new, last_try)).await?;
+        yubikey.keystore.pin_replaced();
+        Ok(())
     }
 
     /// Replaces a PIN by means of the PUK. Unlocks are over.
@@ -52,7 +58,10 @@ impl Keystores {
         new: Secret,
         last_try: LastTry,
     ) -> Result<(), KeystoreError> {
-        self.yubikey(token).await?.change(move |card| card.unblock_pin(&puk, &new, last_try)).await
+        let yubikey = self.yubikey(token).await?;
+        yubikey.change(move |card| card.unblock_pin(&puk, &new, last_try)).await?;
+        yubikey.keystore.pin_replaced();
+        Ok(())
     }
 
     /// Destroys every key and certificate of a YubiKey's PIV application.
@@ -60,7 +69,10 @@ impl Keystores {
     /// # Errors
     /// `Absent`, `Failed`.
     pub async fn reset(&self, token: &str) -> Result<(), KeystoreError> {
-        self.yubikey(token).await?.change(super::piv::Card::reset).await
+        let yubikey = self.yubikey(token).await?;
+        yubikey.change(super::piv::Card::reset).await?;
+        yubikey.keystore.pin_replaced();
+        Ok(())
     }
 
     /// Stores a private key from elsewhere on a YubiKey.

@@ -144,11 +144,15 @@ fn tries(tries: Tries) -> v1::TriesLeft {
     }
 }
 
-pub(super) fn event(event: Event) -> v1::TokenEvent {
+pub(super) fn event(event: Event, is_yubikey: impl Fn(&str) -> bool) -> v1::TokenEvent {
     use v1::token_event::Kind;
+    let named = |token: String| {
+        let kind = if is_yubikey(&token) { v1::TokenKind::Yubikey } else { v1::TokenKind::Pkcs11 };
+        v1::Token { name: token, kind: kind.into(), ..v1::Token::default() }
+    };
     let about = |kind: Kind, token: String| v1::TokenEvent {
         kind: kind.into(),
-        token: Some(v1::Token { name: token, ..v1::Token::default() }),
+        token: Some(named(token)),
         ..v1::TokenEvent::default()
     };
     match event {
@@ -165,8 +169,8 @@ pub(super) fn event(event: Event) -> v1::TokenEvent {
             v1::TokenEvent { gun: purpose.gun, role: purpose.role, ..about(Kind::TouchEnded, token) }
         }
         Event::TriesLeft { token, tries: left } => {
-            let named = v1::Token { name: token.clone(), tries: tries(left).into(), ..v1::Token::default() };
-            v1::TokenEvent { token: Some(named), ..about(Kind::TriesLeft, token) }
+            let token = v1::Token { tries: tries(left).into(), ..named(token) };
+            v1::TokenEvent { kind: Kind::TriesLeft.into(), token: Some(token), ..v1::TokenEvent::default() }
         }
     }
 }

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 use super::{Services, decode, encode, optional_path, status};
 use crate::{
     caller::Connection,
-    keystore::{Event, LastTry, Place, Scope},
+    keystore::{Event, Keystores, LastTry, Place, Scope},
     log::Event as LogEvent,
     secret::Secret,
     sign::{SignError, Signing, open_trust_dir},
@@ -75,12 +75,13 @@ impl tokens_server::Tokens for Services {
 
     async fn watch(&self, request: Request<v1::WatchTokensRequest>) -> Result<Response<Self::WatchStream>, Status> {
         self.caller(&request)?;
-        let events = self.signing.keystores.events();
+        let keystores = self.signing.keystores.clone();
+        let events = keystores.events();
         let (to, told) = mpsc::channel(BUFFER);
         let ending = self.ending.clone();
         self.tasks.spawn(async move {
             tokio::select! {
-                () = tell(events, &to) => {}
+                () = tell(events, &keystores, &to) => {}
                 () = to.closed() => {}
                 () = ending.cancelled() => {}
             }
@@ -201,12 +202,16 @@ async fn record_change(
 }
 
 /// Says that it listens, then what it hears.
-async fn tell(mut events: broadcast::Receiver<Event>, to: &mpsc::Sender<Result<v1::TokenEvent, Status>>) {
+async fn tell(
+    mut events: broadcast::Receiver<Event>,
+    keystores: &Keystores,
+    to: &mpsc::Sender<Result<v1::TokenEvent, Status>>,
+) {
     let mut next = v1::TokenEvent::default();
     while to.send(Ok(next)).await.is_ok() {
         next = loop {
             match events.recv().await {
-                Ok(event) => break encode::event(event),
+                Ok(event) => break encode::event(event, |token| keystores.is_yubikey(token)),
                 Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => return,
             }

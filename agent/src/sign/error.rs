@@ -187,6 +187,9 @@ fn metadata_of_keystore(error: &KeystoreError) -> Vec<(&'static str, String)> {
         KeystoreError::SecretMalformed { place, .. } => {
             vec![("place", place.clone()), ("tries", "untried".to_owned())]
         }
+        KeystoreError::LastTry { token, secret } => {
+            vec![("token", token.clone()), ("secret", (*secret).to_owned())]
+        }
         KeystoreError::SlotOccupied { token, slot, .. } => {
             vec![("token", token.clone()), ("slot", slot.to_string())]
         }
@@ -197,7 +200,6 @@ fn metadata_of_keystore(error: &KeystoreError) -> Vec<(&'static str, String)> {
         | KeystoreError::PukBlocked { token }
         | KeystoreError::TouchTimeout { token }
         | KeystoreError::ManagementKey { token, .. }
-        | KeystoreError::LastTry { token }
         | KeystoreError::PinBlocked { token }
         | KeystoreError::UnknownToken { token, .. }
         | KeystoreError::Failed { token, .. } => vec![("token", token.clone())],
@@ -211,10 +213,10 @@ fn metadata_of_keystore(error: &KeystoreError) -> Vec<(&'static str, String)> {
     }
 }
 
-/// The number, where the token tells it.
+/// The number, where the token tells it; empty where it tells nothing.
 fn in_a_word(tries: Tries) -> String {
     match tries {
-        Tries::Unknown => "unknown".to_owned(),
+        Tries::Unknown => String::new(),
         Tries::All => "all".to_owned(),
         Tries::Fewer => "fewer".to_owned(),
         Tries::Left(number) => number.to_string(),

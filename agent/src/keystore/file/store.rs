@@ -530,7 +530,7 @@ fn failure(dir: &TrustDir, id: KeyId, fault: Fault) -> KeystoreError {
         | Fault::AlreadyLoggedIn
         | Fault::PinMalformed(_)
         | Fault::PinBlocked
-        | Fault::LastTry
+        | Fault::LastTry { .. }
         | Fault::PukIncorrect(_)
         | Fault::PukBlocked
         | Fault::FactorySecret(_)

@@ -55,7 +55,9 @@ impl<T: Token> Owner<T> {
             {
                 return Err(incorrect(self, tries));
             }
-            (Tries::Last, LastTry::Keep) => return Err(KeystoreError::LastTry { token: self.board.name().to_owned() }),
+            (Tries::Last, LastTry::Keep) => {
+                return Err(KeystoreError::LastTry { token: self.board.name().to_owned(), secret: "pin" });
+            }
             (Tries::Last, LastTry::Spend) | (Tries::All | Tries::Fewer | Tries::Left(_) | Tries::Unknown, _) => {}
         }
         self.guard_against_guessing()?;

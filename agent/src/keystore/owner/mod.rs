@@ -36,6 +36,8 @@ pub(super) enum Command {
     Lock {
         reply: Reply<()>,
     },
+    /// The PIN was replaced by us.
+    PinReplaced,
     /// Forget a PIN that a person entered.
     Forget,
     /// A session was lost: open what can be opened.
@@ -133,6 +135,13 @@ impl<T: Token> Owner<T> {
                 self.board.state().unlocks.clear();
                 self.log_out();
                 reply.send(Ok(()));
+            }
+            Command::PinReplaced => {
+                self.forget_pin(Spoilt::No);
+                self.refused.clear();
+                if let Err(fault) = self.ensure(Urgency::Idle).and_then(|()| self.use_pin_file()) {
+                    self.lose(&fault);
+                }
             }
             Command::Forget => {
                 // One that stands in a file needs nobody to enter it again.
@@ -296,7 +305,7 @@ pub(super) fn token_error(board: &Board, fault: Fault) -> KeystoreError {
         }
         Fault::PinMalformed(why) => KeystoreError::SecretMalformed { place: format!("token `{token}`"), why },
         Fault::PinBlocked => KeystoreError::PinBlocked { token },
-        Fault::LastTry => KeystoreError::LastTry { token },
+        Fault::LastTry { secret } => KeystoreError::LastTry { token, secret },
         Fault::PukIncorrect(tries) => {
             KeystoreError::SecretIncorrect { place: format!("the PUK of YubiKey {token}"), tries }
         }

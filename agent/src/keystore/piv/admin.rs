@@ -97,7 +97,7 @@ impl Card {
         self.visit(|yubikey| {
             match (facts::read(yubikey, reader)?.puk.tries(), last_try) {
                 (Tries::Blocked, _) => return Err(Fault::PukBlocked),
-                (Tries::Last, LastTry::Keep) => return Err(Fault::LastTry),
+                (Tries::Last, LastTry::Keep) => return Err(Fault::LastTry { secret: "puk" }),
                 (Tries::Unknown | Tries::All | Tries::Fewer | Tries::Left(_) | Tries::Last, _) => {}
             }
             yubikey.unblock_pin(puk.expose(), new.expose()).map_err(puk_fault)
@@ -157,7 +157,9 @@ impl Present {
         }
         match facts.puk {
             Count { left: Some(0), .. } if needs_puk => return Err(Fault::PukBlocked),
-            Count { left: Some(1), .. } if needs_puk && facts.default_puk != Some(true) => return Err(Fault::LastTry),
+            Count { left: Some(1), .. } if needs_puk && facts.default_puk != Some(true) => {
+                return Err(Fault::LastTry { secret: "puk" });
+            }
             Count { .. } => {}
         }
         Ok(Self { pin, puk })
@@ -230,7 +232,7 @@ fn fits_as_new(name: &str, secret: &Secret, factory: &[u8]) -> Result<(), Fault>
 fn spends_no_last_try(tries: Tries, last_try: LastTry) -> Result<(), Fault> {
     match (tries, last_try) {
         (Tries::Blocked, _) => Err(Fault::PinBlocked),
-        (Tries::Last, LastTry::Keep) => Err(Fault::LastTry),
+        (Tries::Last, LastTry::Keep) => Err(Fault::LastTry { secret: "pin" }),
         (Tries::Unknown | Tries::All | Tries::Fewer | Tries::Left(_) | Tries::Last, _) => Ok(()),
     }
 }

@@ -70,6 +70,7 @@ pub(super) struct Desk {
 struct Shared {
     readers: Arc<Readers>,
     state: Mutex<Looking>,
+    /// The desk is dropped, or somebody asks.
     ended: Condvar,
 }
 
@@ -78,6 +79,8 @@ struct Looking {
     /// Cancelled when the desk is dropped.
     waiting: Option<Context>,
     trouble: Option<String>,
+    /// Somebody wants to know now.
+    asked: bool,
     over: bool,
 }
 
@@ -94,6 +97,21 @@ impl Desk {
     pub(super) async fn looked(&self, patience: Duration) {
         let mut looked = self.looked.clone();
         drop(tokio::time::timeout(patience, looked.wait_for(|looked| *looked)).await);
+    }
+
+    /// Looks now, if readers could not be looked at before: pcscd may be there by now.
+    pub(super) async fn look_again(&self, patience: Duration) {
+        let mut looked = self.looked.clone();
+        {
+            let mut state = self.shared.state();
+            if state.trouble.is_none() {
+                return;
+            }
+            looked.mark_unchanged();
+            state.asked = true;
+        }
+        self.shared.ended.notify_all();
+        drop(tokio::time::timeout(patience, looked.changed()).await);
     }
 
     /// Why readers cannot be looked at.
@@ -123,8 +141,10 @@ impl Shared {
 
     /// Waits, unless the desk is dropped meanwhile; true if it is.
     fn is_over_within(&self, pause: Duration) -> bool {
-        let waited = self.ended.wait_timeout_while(self.state(), pause, |state| !state.over);
-        waited.unwrap_or_else(PoisonError::into_inner).0.over
+        let waited = self.ended.wait_timeout_while(self.state(), pause, |state| !state.over && !state.asked);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        state.asked = false;
+        state.over
     }
 }
 

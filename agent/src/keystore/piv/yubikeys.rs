@@ -69,6 +69,15 @@ impl Yubikeys {
         self.served.known().iter().map(|(_, yubikey)| yubikey.clone()).collect()
     }
 
+    /// Looks now, if no reader could be looked at before.
+    pub(in crate::keystore) async fn look_again(&self) {
+        self.desk.look_again(FIRST_LOOK).await;
+    }
+
+    pub(in crate::keystore) fn knows(&self, name: &str) -> bool {
+        self.served.known().iter().any(|(serial, _)| serial.to_string() == name)
+    }
+
     /// Why none can be seen.
     pub(in crate::keystore) fn trouble(&self) -> Option<String> {
         self.desk.trouble()

@@ -73,7 +73,8 @@ fn block(token: &v1::Token) -> String {
     if !token.roles.is_empty() {
         fields.push(("new keys for".to_owned(), token.roles.join(", ")));
     }
-    if !token.trouble.is_empty() {
+    // that it is absent stands in the first line
+    if !token.trouble.is_empty() && token.trouble != "absent" {
         fields.push(("trouble".to_owned(), token.trouble.clone()));
     }
     fields.extend(factory_warnings(token).into_iter().map(|warning| ("warning".to_owned(), warning)));

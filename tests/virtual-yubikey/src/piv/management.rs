@@ -75,6 +75,10 @@ impl Management {
         self.login == Login::Yes
     }
 
+    pub(super) fn key(&self) -> &[u8] {
+        &self.key
+    }
+
     pub(super) fn log_out(&mut self) {
         self.login = Login::No;
     }

