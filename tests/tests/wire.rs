@@ -7,8 +7,8 @@
 
 use anyhow::{Context, Result};
 use signet_proto::v1::{
-    self, approvals_client::ApprovalsClient, audit_client::AuditClient, keys_client::KeysClient,
-    sign_batch_response::Result as Answer, signing_client::SigningClient,
+    self, approvals_client::ApprovalsClient, audit_client::AuditClient, sign_batch_response::Result as Answer,
+    signing_client::SigningClient,
 };
 use signet_tests::{Stage, Wire};
 use signet_tuf::Digest;
@@ -101,9 +101,7 @@ fn a_proof_joins_each_record_to_the_tree() -> Result<()> {
 #[test]
 fn what_this_version_does_not_serve_says_so() -> Result<()> {
     on_the_wire(async |_, channel| {
-        let attest = KeysClient::new(channel.clone()).attest(v1::AttestKeyRequest::default()).await;
         let list = ApprovalsClient::new(channel).list(v1::ListProposalsRequest {}).await;
-        assert_eq!(attest.expect_err("not served").code(), Code::Unimplemented);
         assert_eq!(list.expect_err("not served").code(), Code::Unimplemented);
         Ok(())
     })
