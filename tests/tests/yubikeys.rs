@@ -59,6 +59,7 @@ fn root_and_targets_are_on_two_yubikeys_and_everybody_reads_the_collection() -> 
 #[test]
 fn who_waits_is_told_which_yubikey_to_touch_and_what_for() -> Result<()> {
     let (stage, _desk, yubikey) = with_one()?;
+    let agent = stage.home.start_agent()?;
     stage.signet(["init", GUN])?.ok()?;
     yubikey.rest_finger(false);
     let watched = stage.home.path().join("watched");
@@ -81,6 +82,7 @@ fn who_waits_is_told_which_yubikey_to_touch_and_what_for() -> Result<()> {
     })?;
     let told = told.says(&[&format!("Touch YubiKey 4711 (targets of {GUN}), 15 seconds left")])?;
     ensure!(!told.stderr.contains("snapshot of"), "no touch is wanted for a file:\n{told}");
+    ensure!(agent.log().contains("YubiKey waits to be touched serial=4711 role=\"targets\""), "{}", agent.log());
     drop(watch);
     let watched = fs::read_to_string(watched)?;
     ensure!(watched.contains("\"touch-wanted\"") || watched.contains("touch_wanted"), "{watched}");

@@ -307,6 +307,49 @@ fn other_programs_use_the_card_beside_us() {
 }
 
 #[test]
+fn a_program_that_wants_the_card_alone_is_waited_for_by_nobody() {
+    alone(async |lab: Lab| {
+        let desk = Desk::new(&lab, 1);
+        let _yubikey = desk.insert(0, Version(5, 7, 1), 4711).await;
+        desk.unlock(4711, PIN).await.unwrap();
+        let key = desk.generate(4711, untouched()).await.unwrap();
+        let context = pcsc::Context::establish(pcsc::Scope::System).unwrap();
+        let reader = context
+            .list_readers_owned()
+            .unwrap()
+            .into_iter()
+            .find(|reader| context.connect(reader, pcsc::ShareMode::Shared, pcsc::Protocols::T1).is_ok());
+        let connect = || context.connect(reader.as_ref().unwrap(), pcsc::ShareMode::Exclusive, pcsc::Protocols::T1);
+        let card = connect().expect("the agent keeps no handle");
+        let refused = desk.sign(&key).await.unwrap_err();
+        assert!(refused.to_string().contains("another program has it for itself"), "{refused}");
+        assert!(refused.nothing_signed());
+        assert_eq!(desk.place(&key).await.1, PlaceState::Ready, "it is still here, and unlocked");
+        card.disconnect(pcsc::Disposition::LeaveCard).map_err(|(_, error)| error).unwrap();
+        desk.sign(&key).await.unwrap();
+    });
+}
+
+#[test]
+fn another_card_in_the_same_reader_is_another_card() {
+    alone(async |lab: Lab| {
+        let desk = Desk::new(&lab, 1);
+        let first = desk.insert(0, Version(5, 7, 1), 4711).await;
+        desk.unlock(4711, PIN).await.unwrap();
+        let key = desk.generate(4711, untouched()).await.unwrap();
+        drop(first);
+        eventually("it is gone", async || desk.place(&key).await.1 == PlaceState::Absent).await;
+        // the virtual reader wants to see that its slot is empty
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let second = desk.insert(0, Version(5, 7, 1), 4799).await;
+        let refused = desk.sign(&key).await.unwrap_err();
+        assert!(matches!(&refused, KeystoreError::Absent { token, .. } if token == "4711"), "{refused:?}");
+        assert!(matches!(desk.unlock(4711, PIN).await, Err(KeystoreError::Absent { .. })));
+        assert_eq!(second.card().counts.pins, 0, "no PIN is shown to it");
+    });
+}
+
+#[test]
 fn no_pin_is_guessed_and_no_last_try_spent() {
     alone(async |lab: Lab| {
         let desk = Desk::new(&lab, 1);
