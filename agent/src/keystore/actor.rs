@@ -31,6 +31,7 @@ pub(super) struct Keystore {
     board: Board,
     module: Option<PathBuf>,
     roles: Vec<String>,
+    expected: bool,
     patience: Duration,
     owner: SyncSender<Command>,
     /// Before the queue: its sessions are closed by the last signing thread, not by who drops this.
@@ -52,6 +53,8 @@ pub(super) struct Setup {
     pub(super) sessions: usize,
     /// Sessions for askers who sign in their own threads.
     pub(super) direct: usize,
+    /// Whether its absence is worth a word.
+    pub(super) expected: bool,
     /// A token that takes longer for a signature hangs.
     pub(super) patience: Duration,
     pub(super) events: Events,
@@ -76,12 +79,17 @@ impl Keystore {
                 drop(direct);
             })?;
         }
-        let (module, roles, patience) = (setup.module, setup.roles, setup.patience);
-        Ok(Self { module, roles, patience, owner: sender, direct, jobs, board })
+        let (module, roles, expected, patience) = (setup.module, setup.roles, setup.expected, setup.patience);
+        Ok(Self { module, roles, expected, patience, owner: sender, direct, jobs, board })
     }
 
     pub(super) fn name(&self) -> &str {
         self.board.name()
+    }
+
+    /// Whether somebody expects it to be here.
+    pub(super) fn is_expected(&self) -> bool {
+        self.expected
     }
 
     /// Has its owner look at it now: it may have come or gone.
@@ -120,7 +128,7 @@ impl Keystore {
 
     /// Reads the keys from the token. Fails if it is absent.
     pub(super) async fn refresh(&self) -> Result<(), KeystoreError> {
-        ask(&self.owner, self.name(), |reply| Command::Refresh { reply }).await
+        ask_within(self.patience, &self.owner, self.name(), |reply| Command::Refresh { reply }).await
     }
 
     pub(super) fn error(&self, fault: Fault) -> KeystoreError {

@@ -129,6 +129,7 @@ impl Keystores {
                     roles: config.roles.clone(),
                     sessions: config.sessions,
                     direct: config.sessions,
+                    expected: true,
                     patience: PATIENCE,
                     events: events.clone(),
                 };
@@ -145,7 +146,9 @@ impl Keystores {
     pub async fn list(&self, dir: Option<&TrustDir>, connection: &Arc<Connection>) -> Listing {
         let mut listing = Listing::default();
         for token in self.all().await {
-            if let Err(error) = token.refresh().await {
+            if let Err(error) = token.refresh().await
+                && (token.is_expected() || !matches!(error, KeystoreError::Absent { .. }))
+            {
                 listing.warnings.push(error.to_string());
             }
             listing.add(token.located(connection).await);

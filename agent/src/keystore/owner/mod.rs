@@ -207,10 +207,10 @@ impl<T: Token> Owner<T> {
     }
 
     fn open(&mut self, urgency: Urgency) -> Result<(), Fault> {
-        self.session = None;
         if !T::KEEPS_PIN_WHEN_ABSENT {
             self.forget_pin(Spoilt::No);
         }
+        self.session = None;
         let opened = self.token.open_session(Access::ReadOnly).or_else(|fault| {
             // Started anew, the module may see what it did not see. If it was so just now, the first answer stands.
             if !fault.heals() || self.token.reset(urgency).is_err() {
@@ -237,10 +237,10 @@ impl<T: Token> Owner<T> {
     }
 
     fn lose(&mut self, fault: &Fault) {
-        self.session = None;
         if !T::KEEPS_PIN_WHEN_ABSENT {
             self.forget_pin(Spoilt::No);
         }
+        self.session = None;
         let mut state = self.board.state();
         if state.presence == Presence::Here {
             tracing::warn!(token = self.board.name(), why = fault.describe(), "token is gone");

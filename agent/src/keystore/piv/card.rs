@@ -54,6 +54,12 @@ impl Card {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a PIN is remembered.
+    #[cfg(test)]
+    pub(in crate::keystore) fn remembers_a_pin(&self) -> bool {
+        self.known().pin.is_some()
+    }
+
     /// The reader it is in.
     pub(super) fn seat(&self) -> Result<Seat, Fault> {
         self.readers.seat(self.serial).ok_or(Fault::Absent)

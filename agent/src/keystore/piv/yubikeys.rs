@@ -56,7 +56,7 @@ impl Yubikeys {
             readers: Arc::default(),
             known: Mutex::default(),
         });
-        config.listed.iter().try_for_each(|listed| served.add(listed))?;
+        config.listed.iter().try_for_each(|listed| served.add(listed, true))?;
         let (told, readers) = (Arc::clone(&served), Arc::clone(&served.readers));
         let (desk, look) = Desk::new(readers, Box::new(move |serial| told.changed(serial)));
         thread("yubikeys", running, look)?;
@@ -118,7 +118,7 @@ impl Served {
             Some(yubikey) => yubikey.keystore.wake(),
             None if self.config.serves_all() => {
                 let unlisted = YubikeyConfig { serial, pin_file: None, roles: Vec::new() };
-                if let Err(error) = self.add(&unlisted) {
+                if let Err(error) = self.add(&unlisted, false) {
                     tracing::error!(serial, %error, "the YubiKey cannot be served");
                 }
             }
@@ -126,7 +126,8 @@ impl Served {
         }
     }
 
-    fn add(&self, config: &YubikeyConfig) -> Result<(), StartError> {
+    /// `expected`: the configuration names it.
+    fn add(&self, config: &YubikeyConfig, expected: bool) -> Result<(), StartError> {
         let card = Arc::new(Card::new(config.serial, Arc::clone(&self.readers), self.events.clone()));
         let setup = Setup {
             name: config.serial.to_string(),
@@ -136,6 +137,7 @@ impl Served {
             // The card does one thing at a time, and may wait for a touch: nobody signs in a thread of its own.
             sessions: 1,
             direct: 0,
+            expected,
             patience: PATIENCE,
             events: self.events.clone(),
         };

@@ -48,6 +48,10 @@ impl Desk {
         eventually("the YubiKey is seen", async || self.token(serial).await.is_some_and(|token| token.present)).await;
     }
 
+    async fn remembers_a_pin(&self) -> bool {
+        self.keystores.yubikeys().await.iter().any(|yubikey| yubikey.card.remembers_a_pin())
+    }
+
     async fn token(&self, serial: u32) -> Option<TokenInfo> {
         self.keystores.tokens().await.into_iter().find(|token| token.name == serial.to_string())
     }
@@ -251,9 +255,13 @@ fn a_pulled_card_is_locked_when_it_comes_back_and_works_again() {
         let started = std::time::Instant::now();
         eventually("it is back", async || desk.place(&key).await.1 == PlaceState::Locked).await;
         println!("seen after {} ms", started.elapsed().as_millis());
+        assert!(!desk.remembers_a_pin().await);
         assert!(matches!(desk.sign(&key).await, Err(KeystoreError::Locked { .. })));
         desk.unlock(4711, PIN).await.unwrap();
         desk.sign(&key).await.unwrap();
+        assert!(desk.remembers_a_pin().await);
+        desk.keystores.lock(Some("4711")).await.unwrap();
+        assert!(!desk.remembers_a_pin().await);
         let mut told = Vec::new();
         while let Ok(event) = events.try_recv() {
             told.push(event);
