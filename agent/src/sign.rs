@@ -209,7 +209,7 @@ impl Signing {
     }
 
     /// Whether the keys were made where the configuration wants them to have been made.
-    fn must_be_attested(&self, role: &str, hands: &[Hand]) -> Result<(), SignError> {
+    pub(in crate::sign) fn must_be_attested(&self, role: &str, hands: &[Hand]) -> Result<(), SignError> {
         if !self.attested_roles.iter().any(|attested| attested == role) {
             return Ok(());
         }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use serde::Deserialize;
+use signet_tuf::Role;
 
 use crate::paths::{PathError, trusted_file};
 
@@ -64,7 +65,17 @@ pub struct KeysConfig {
     /// A PIN or passphrase entered with `signet agent unlock` is forgotten after so long; 0: when it is locked.
     pub unlock_seconds: u64,
     /// Roles that sign only with keys that were made on a token that attests so, and that want a touch every time.
+    #[serde(deserialize_with = "roles")]
     pub attested_roles: Vec<String>,
+}
+
+/// Role names; a misspelt one must not be a rule that never holds.
+fn roles<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    for name in &names {
+        Role::parse(name).map_err(serde::de::Error::custom)?;
+    }
+    Ok(names)
 }
 
 /// `[attestation]`
@@ -180,6 +191,14 @@ mod tests {
     fn an_unknown_key_is_named() {
         let error = parse("[agent]\nidle-timeout = 3").expect_err("unknown");
         assert!(error.contains("idle-timeout") && error.contains("idle-timeout-seconds"), "{error}");
+    }
+
+    #[test]
+    fn a_role_that_wants_attested_keys_is_a_role() {
+        assert_eq!(parse("[keys]\nattested-roles = [\"root\"]").expect("a role").keys.attested_roles, ["root"]);
+        for name in ["Root", "roots", ""] {
+            assert!(parse(&format!("[keys]\nattested-roles = [\"{name}\"]")).is_err(), "{name}");
+        }
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub(super) struct Setup {
     /// Of a PKCS#11 token.
     pub(super) module: Option<PathBuf>,
     pub(super) pin_file: Option<PathBuf>,
+    /// PINs that it refused.
+    pub(super) refused: Refused,
     pub(super) roles: Vec<String>,
     /// Threads that sign, each with a session.
     pub(super) sessions: usize,
@@ -64,9 +66,8 @@ impl Keystore {
     pub(super) fn start<T: Token>(setup: Setup, token: T, running: &Running) -> Result<Self, StartError> {
         let name = setup.name;
         let board = Board::new(&name, setup.events);
-        let refused = Refused::new().ok_or_else(|| StartError::Thread(std::io::Error::other("no random numbers")))?;
         let (sender, inbox) = sync_channel(QUEUE);
-        let owner = Owner::new(token.clone(), board.clone(), setup.pin_file, refused);
+        let owner = Owner::new(token.clone(), board.clone(), setup.pin_file, setup.refused);
         thread(&format!("token-{name}"), running, move || owner.run(&inbox))?;
 
         let signer = || Signer::new(token.clone(), board.clone(), sender.clone());
@@ -100,8 +101,9 @@ impl Keystore {
     }
 
     /// Unlocks are over, and what was no PIN may be one now.
-    pub(super) fn pin_replaced(&self) {
-        if self.owner.try_send(Command::PinReplaced).is_err() {
+    pub(super) fn pin_replaced(&self, new: Option<Secret>) {
+        self.board.state().unlocks.clear();
+        if self.owner.try_send(Command::PinReplaced { new }).is_err() {
             tracing::error!(token = self.name(), "its owner does not answer: it does not know that the PIN is another");
         }
     }

@@ -19,7 +19,7 @@ pub struct Attestations {
     directory: PathBuf,
     /// Certificates that are trusted, DER.
     anchors: Arc<Vec<Vec<u8>>>,
-    read: Arc<Mutex<HashMap<KeyName, Option<Attested>>>>,
+    read: Arc<Mutex<HashMap<KeyName, Attested>>>,
 }
 
 impl Attestations {
@@ -53,7 +53,7 @@ impl Attestations {
         let text = pem::encode_many_config(&blocks, pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF));
         let path = self.path(key.name());
         write(&path, text.as_bytes()).map_err(|error| format!("{}: {error}", path.display()))?;
-        self.remember(key.name(), Some(attested.clone()));
+        self.remember(key.name(), attested.clone());
         Ok(attested)
     }
 
@@ -70,11 +70,11 @@ impl Attestations {
     pub fn of(&self, public: &PublicKey) -> Option<Attested> {
         let name = public.name();
         if let Some(known) = self.read.lock().unwrap_or_else(PoisonError::into_inner).get(&name) {
-            return known.clone();
+            return Some(known.clone());
         }
-        let attested = self.load(public);
+        let attested = self.load(public)?;
         self.remember(name, attested.clone());
-        attested
+        Some(attested)
     }
 
     fn load(&self, public: &PublicKey) -> Option<Attested> {
@@ -90,7 +90,7 @@ impl Attestations {
         }
     }
 
-    fn remember(&self, name: KeyName, attested: Option<Attested>) {
+    fn remember(&self, name: KeyName, attested: Attested) {
         self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(name, attested);
     }
 

@@ -54,7 +54,7 @@ pub enum KeystoreError {
         why: String,
     },
     /// One more wrong one would block it.
-    #[error("token `{token}` has one try left for its {}: repeat with permission to spend it", secret.to_uppercase())]
+    #[error("one more wrong {} would block `{token}`, so nothing was tried: repeat with permission to spend the last try", secret.to_uppercase())]
     LastTry {
         /// The configured name.
         token: String,
@@ -62,7 +62,9 @@ pub enum KeystoreError {
         secret: &'static str,
     },
     /// The user PIN is blocked.
-    #[error("the user PIN of token `{token}` is blocked: its security officer must set a new one")]
+    #[error(
+        "the user PIN of token `{token}` is blocked: its security officer must set a new one, a YubiKey's PUK does it too"
+    )]
     PinBlocked {
         /// The configured name.
         token: String,
@@ -104,6 +106,16 @@ pub enum KeystoreError {
         token: String,
         /// "PIN", "PUK", "management key", separated by commas.
         secrets: String,
+    },
+    /// Something was changed, and the rest was not.
+    #[error("{why}; before that, YubiKey {token} got a new {done}")]
+    HalfDone {
+        /// Its serial number.
+        token: String,
+        /// "pin", "puk", "management-key", separated by commas.
+        done: String,
+        /// What kept the rest from being done.
+        why: Box<Self>,
     },
     /// The token or its module answered with an error.
     #[error("{token} failed: {what}")]
@@ -184,6 +196,7 @@ impl KeystoreError {
     pub fn nothing_signed(&self) -> bool {
         match self {
             Self::Failed { reached, .. } | Self::Absent { reached, .. } => *reached == Reached::Nothing,
+            Self::HalfDone { why, .. } => why.nothing_signed(),
             Self::PukBlocked { .. }
             | Self::SecretMalformed { .. }
             | Self::TouchTimeout { .. }

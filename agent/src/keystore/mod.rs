@@ -37,6 +37,7 @@ use signet_tuf::{Algorithm, Gun, KeyId};
 use self::actor::{Keystore, Setup};
 use self::events::Events;
 use self::file::{FileRequest, Incoming, OpenedBy};
+use self::pin::Refused;
 use self::piv::{Yubikey, Yubikeys};
 use self::pkcs11::{Module, Pkcs11Token};
 use self::queue::ask;
@@ -115,6 +116,13 @@ impl Keystores {
         }
         let modules: BTreeMap<_, _> = served.iter().map(|(path, count)| (path, Module::new(path, *count))).collect();
 
+        let mut names: Vec<String> = tokens.iter().map(|token| token.name().to_owned()).collect();
+        for serial in yubikeys.listed.iter().map(|listed| listed.serial.to_string()) {
+            if names.contains(&serial) {
+                return Err(StartError::Duplicate(serial));
+            }
+            names.push(serial);
+        }
         let (running, ended) = sync_channel(0);
         let events = Events::new();
         let mut keystores = Vec::with_capacity(tokens.len());
@@ -126,6 +134,7 @@ impl Keystores {
                     name: config.name().to_owned(),
                     module: Some(path.clone()),
                     pin_file: config.pin_file.clone(),
+                    refused: refused()?,
                     roles: config.roles.clone(),
                     sessions: config.sessions,
                     direct: config.sessions,
@@ -137,7 +146,7 @@ impl Keystores {
             }
         }
         let files = file::spawn(&running)?;
-        let yubikeys = Yubikeys::start(yubikeys, &events, &running)?;
+        let yubikeys = Yubikeys::start(yubikeys, names, &events, &running)?;
         let _farewell = Farewell(Mutex::new(ended));
         Ok(Self { shared: Arc::new(Shared { tokens: keystores, yubikeys, events, attestations, files, _farewell }) })
     }
@@ -461,6 +470,11 @@ impl Keystores {
             configured: all.iter().map(|token| token.name().to_owned()).collect(),
         })
     }
+}
+
+/// No PIN was refused yet.
+fn refused() -> Result<Refused, StartError> {
+    Refused::new().ok_or_else(|| StartError::Thread(std::io::Error::other("no random numbers")))
 }
 
 /// A role must fit into a PEM header and into the first word of a label.

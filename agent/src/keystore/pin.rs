@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::hmac;
 use rustix::fs::{FileType, Mode, OFlags};
@@ -16,10 +17,11 @@ const MAX_BYTES: u64 = 256;
 /// Nobody mistypes a PIN in more ways than this; who does is guessing.
 const MAX_REFUSED: usize = 64;
 
-/// The PINs that tokens refused, as keyed hashes whose key ends with the process.
+/// The PINs that tokens refused, as keyed hashes whose key ends with the process. Clones share them.
+#[derive(Clone)]
 pub(super) struct Refused {
     key: hmac::Key,
-    tags: HashSet<Vec<u8>>,
+    tags: Arc<Mutex<HashSet<Vec<u8>>>>,
 }
 
 impl Refused {
@@ -27,26 +29,30 @@ impl Refused {
     pub(super) fn new() -> Option<Self> {
         let mut secret = zeroize::Zeroizing::new([0; 32]);
         aws_lc_rs::rand::fill(secret.as_mut_slice()).ok()?;
-        Some(Self { key: hmac::Key::new(hmac::HMAC_SHA256, secret.as_slice()), tags: HashSet::new() })
+        Some(Self { key: hmac::Key::new(hmac::HMAC_SHA256, secret.as_slice()), tags: Arc::default() })
     }
 
     pub(super) fn contains(&self, serial: &str, pin: &Secret) -> bool {
-        self.tags.contains(&self.tag(serial, pin))
+        self.tags().contains(&self.tag(serial, pin))
     }
 
-    pub(super) fn insert(&mut self, serial: &str, pin: &Secret) {
+    pub(super) fn insert(&self, serial: &str, pin: &Secret) {
         let tag = self.tag(serial, pin);
-        self.tags.insert(tag);
+        self.tags().insert(tag);
     }
 
     /// The PIN is another now: what was wrong may be right.
-    pub(super) fn clear(&mut self) {
-        self.tags.clear();
+    pub(super) fn clear(&self) {
+        self.tags().clear();
     }
 
     /// So many different PINs were wrong that somebody is guessing.
     pub(super) fn is_full(&self) -> bool {
-        self.tags.len() >= MAX_REFUSED
+        self.tags().len() >= MAX_REFUSED
+    }
+
+    fn tags(&self) -> MutexGuard<'_, HashSet<Vec<u8>>> {
+        self.tags.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tag(&self, serial: &str, pin: &Secret) -> Vec<u8> {
@@ -61,7 +67,7 @@ impl Refused {
 
 impl fmt::Debug for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Refused({})", self.tags.len())
+        write!(f, "Refused({})", self.tags().len())
     }
 }
 
@@ -96,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_refused_pin_is_known_for_its_token_only() {
-        let mut refused = Refused::new().unwrap();
+        let refused = Refused::new().unwrap();
         let pin = Secret::from(b"1234".to_vec());
         refused.insert("a", &pin);
         assert!(refused.contains("a", &pin));

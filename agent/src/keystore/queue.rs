@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{SyncSender, TrySendError};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -18,17 +18,25 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The way back to one asker.
 #[derive(Debug)]
-pub(super) struct Reply<T>(oneshot::Sender<Result<T, KeystoreError>>);
+pub(super) struct Reply<T> {
+    sender: oneshot::Sender<Result<T, KeystoreError>>,
+    taken: Taken,
+}
+
+/// When a thread began with a request, if it did.
+type Taken = Arc<OnceLock<Instant>>;
 
 impl<T> Reply<T> {
     pub(super) fn send(self, answer: Result<T, KeystoreError>) {
         // An asker that is gone needs no answer.
-        drop(self.0.send(answer));
+        drop(self.sender.send(answer));
     }
 
-    /// False if the asker is gone: nothing should be signed for nobody.
-    pub(super) fn is_wanted(&self) -> bool {
-        !self.0.is_closed()
+    /// Begins with the request. False if the asker is gone: nothing should be signed for nobody.
+    pub(super) fn begin(&self) -> bool {
+        // In this order: an asker that finds that nobody has begun is gone before.
+        self.taken.get_or_init(Instant::now);
+        !self.sender.is_closed()
     }
 }
 
@@ -49,22 +57,42 @@ pub(super) async fn ask_within<T, R>(
     request: impl FnOnce(Reply<T>) -> R,
 ) -> Result<T, KeystoreError> {
     let (sender, answer) = oneshot::channel();
-    match inbox.try_send(request(Reply(sender))) {
+    match inbox.try_send(request(Reply { sender, taken: Taken::default() })) {
         Ok(()) => wait(patience, name, answer).await,
         Err(TrySendError::Full(_)) => Err(KeystoreError::Busy),
         Err(TrySendError::Disconnected(_)) => Err(ended(name)),
     }
 }
 
-/// Puts a job into a shared queue and waits for its answer.
+/// Puts a job into a shared queue and waits for its answer: so long until a thread begins with it, and so long again until
+/// that is done. One that nobody began with will not be done.
 pub(super) async fn ask_any<T, R>(
     patience: Duration,
     jobs: &Jobs<R>,
     name: &str,
     request: impl FnOnce(Reply<T>) -> R,
 ) -> Result<T, KeystoreError> {
-    let (sender, answer) = oneshot::channel();
-    if jobs.push(request(Reply(sender))) { wait(patience, name, answer).await } else { Err(KeystoreError::Busy) }
+    let (sender, mut answer) = oneshot::channel();
+    let taken = Taken::default();
+    if !jobs.push(request(Reply { sender, taken: Arc::clone(&taken) })) {
+        return Err(KeystoreError::Busy);
+    }
+    match tokio::time::timeout(patience, &mut answer).await {
+        Ok(answer) => return answer.unwrap_or_else(|_| Err(ended(name))),
+        Err(_) if taken.get().is_none() => {
+            answer.close();
+            // It may have begun in this instant.
+            if taken.get().is_none() {
+                return Err(KeystoreError::Busy);
+            }
+        }
+        Err(_) => {}
+    }
+    let since = taken.get().map_or(Duration::ZERO, Instant::elapsed);
+    match tokio::time::timeout(patience.saturating_sub(since), answer).await {
+        Ok(answer) => answer.unwrap_or_else(|_| Err(ended(name))),
+        Err(_) => Err(silent(name, patience)),
+    }
 }
 
 async fn wait<T>(

@@ -48,7 +48,7 @@ impl<T: Token> Signer<T> {
     /// Serves jobs until the queue is closed.
     pub(super) fn run(mut self, jobs: &Taker<Job>) {
         while let Some(job) = jobs.take() {
-            if job.reply.is_wanted() {
+            if job.reply.begin() {
                 let signed = self.sign(&job.order);
                 job.reply.send(signed);
             }

@@ -72,6 +72,8 @@ pub(super) enum LoginState {
     LoggedOut,
     /// Private objects are seen and used.
     LoggedIn,
+    /// The PIN that logged in was refused later: it is another by now.
+    Refused,
 }
 
 /// Whether private keys need a login at all (`CKF_LOGIN_REQUIRED`).

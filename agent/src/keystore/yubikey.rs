@@ -23,11 +23,19 @@ impl Keystores {
         setup: CardSetup,
     ) -> Result<(Vec<&'static str>, Result<(), KeystoreError>), KeystoreError> {
         let yubikey = self.yubikey(token).await?;
+        let new = setup.new_pin.clone();
         let changed = yubikey.change(move |card| card.set_up(&setup)).await?;
         if changed.what.contains(&"pin") {
-            yubikey.keystore.pin_replaced();
+            yubikey.keystore.pin_replaced(Some(new));
         }
-        Ok((changed.what, changed.then.map_err(|fault| yubikey.keystore.error(fault))))
+        let then = changed.then.map_err(|fault| {
+            let why = yubikey.keystore.error(fault);
+            if changed.what.is_empty() {
+                return why;
+            }
+            KeystoreError::HalfDone { token: token.to_owned(), done: changed.what.join(", "), why: why.into() }
+        });
+        Ok((changed.what, then))
     }
 
     /// Replaces a PIN by means of the old one. Unlocks are over.
@@ -42,8 +50,9 @@ impl Keystores {
         last_try: LastTry,
     ) -> Result<(), KeystoreError> {
         let yubikey = self.yubikey(token).await?;
+        let chosen = new.clone();
         yubikey.change(move |card| card.change_pin(&old, &new, last_try)).await?;
-        yubikey.keystore.pin_replaced();
+        yubikey.keystore.pin_replaced(Some(chosen));
         Ok(())
     }
 
@@ -59,8 +68,9 @@ impl Keystores {
         last_try: LastTry,
     ) -> Result<(), KeystoreError> {
         let yubikey = self.yubikey(token).await?;
+        let chosen = new.clone();
         yubikey.change(move |card| card.unblock_pin(&puk, &new, last_try)).await?;
-        yubikey.keystore.pin_replaced();
+        yubikey.keystore.pin_replaced(Some(chosen));
         Ok(())
     }
 
@@ -71,7 +81,7 @@ impl Keystores {
     pub async fn reset(&self, token: &str) -> Result<(), KeystoreError> {
         let yubikey = self.yubikey(token).await?;
         yubikey.change(super::piv::Card::reset).await?;
-        yubikey.keystore.pin_replaced();
+        yubikey.keystore.pin_replaced(None);
         Ok(())
     }
 

@@ -25,7 +25,7 @@ impl tokens_server::Tokens for Services {
         self.caller(&request)?;
         let keystores = &self.signing.keystores;
         let tokens = keystores.tokens().await.into_iter().map(encode::token).collect();
-        let warnings = keystores.trouble().into_iter().map(|why| format!("no YubiKey can be seen: {why}")).collect();
+        let warnings = keystores.trouble().into_iter().collect();
         Ok(Response::new(v1::ListTokensResponse { tokens, warnings }))
     }
 
@@ -97,11 +97,12 @@ impl tokens_server::Tokens for Services {
         let (signing, name) = (self.signing.clone(), token.clone());
         let changed = self.finish(async move {
             let (changed, then) = signing.keystores.set_up(&name, setup).await?;
+            let mut recorded = Ok(());
             for what in &changed {
-                record_change(&signing, &connection, &name, what).await?;
+                recorded = recorded.and(record_change(&signing, &connection, &name, what).await);
             }
             then?;
-            Ok(changed)
+            recorded.map(|()| changed)
         });
         let changed = changed.await?.into_iter().map(str::to_owned).collect();
         let tokens = self.signing.keystores.tokens().await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use signet_tuf::{
-    Algorithm, Gun, Method, PublicKey,
+    Algorithm, Gun, Method, PublicKey, Role,
     certificate::{Subject, Template},
 };
 use time::{Duration, OffsetDateTime};
@@ -72,6 +72,7 @@ impl Signing {
         let public = self.public_key(&request.key, trust_dir.as_ref(), connection).await?;
         let (gun, template) = template(&request, &public)?;
         let hand = self.hand_for(&public, trust_dir.as_ref(), connection).await?;
+        self.must_be_attested(Role::Root.as_str(), std::slice::from_ref(&hand))?;
         let mut grant = self
             .ledger
             .state(StatementAsk {

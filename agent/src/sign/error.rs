@@ -108,6 +108,7 @@ impl SignError {
             KeystoreError::SlotOccupied { .. } => Reason::SlotOccupied,
             KeystoreError::ManagementKey { .. } => Reason::ManagementKey,
             KeystoreError::FactorySecret { .. } => Reason::FactorySecret,
+            KeystoreError::HalfDone { why, .. } => Self::reason_of(why),
             KeystoreError::Failed { .. } => Reason::TokenFailed,
             KeystoreError::NotSupported { .. } => Reason::NotSupported,
             KeystoreError::UnknownKey { .. } | KeystoreError::UnknownToken { .. } => Reason::UnknownKey,
@@ -189,6 +190,11 @@ fn metadata_of_keystore(error: &KeystoreError) -> Vec<(&'static str, String)> {
         }
         KeystoreError::LastTry { token, secret } => {
             vec![("token", token.clone()), ("secret", (*secret).to_owned())]
+        }
+        KeystoreError::HalfDone { done, why, .. } => {
+            let mut metadata = metadata_of_keystore(why);
+            metadata.push(("changed", done.clone()));
+            metadata
         }
         KeystoreError::SlotOccupied { token, slot, .. } => {
             vec![("token", token.clone()), ("slot", slot.to_string())]

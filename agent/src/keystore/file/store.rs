@@ -167,7 +167,7 @@ impl FileStore {
             FileRequest::List { dir, connection, reply } => reply.send(self.list(&dir, &connection)),
             FileRequest::Locate { key, dir, connection, reply } => reply.send(self.locate(&key, &dir, &connection)),
             FileRequest::Sign { key, scheme, message, path, dir, connection, reply } => {
-                if reply.is_wanted() {
+                if reply.begin() {
                     reply.send(self.sign(key, scheme, &message, &path, &dir, &connection));
                 }
             }

@@ -170,6 +170,7 @@ fn fault(error: KeystoreError) -> Fault {
         | KeystoreError::SlotOccupied { .. }
         | KeystoreError::ManagementKey { .. }
         | KeystoreError::FactorySecret { .. }
+        | KeystoreError::HalfDone { .. }
         | KeystoreError::Failed { .. }
         | KeystoreError::NotSupported { .. }
         | KeystoreError::UnknownToken { .. }

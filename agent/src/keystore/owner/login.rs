@@ -3,6 +3,7 @@
 use super::{Held, Owner, PinFile};
 use crate::keystore::events::Event;
 use crate::keystore::pin;
+use crate::keystore::piv::FACTORY_PIN;
 use crate::keystore::token::{Facts, Fault, Session, Token, Urgency};
 use crate::keystore::{KeystoreError, LastTry, Place, Reached, Scope, Tries};
 use crate::secret::Secret;
@@ -132,9 +133,34 @@ impl<T: Token> Owner<T> {
         }
     }
 
+    /// What was wrong may be right now; a file that holds something else is wrong from now on.
+    pub(super) fn pin_replaced(&mut self, new: Option<&Secret>) {
+        self.forget_pin(Spoilt::No);
+        self.refused.clear();
+        let PinFile::Armed(path) = self.pin_file.clone() else { return };
+        let Ok(in_file) = pin::read_file(&path) else { return };
+        if new.is_some_and(|new| new.ct_eq(&in_file)) {
+            if let Err(fault) = self.ensure(Urgency::Idle).and_then(|()| self.use_pin_file()) {
+                self.lose(&fault);
+            }
+        } else if let Ok(facts) = self.token.info() {
+            self.refused.insert(&facts.serial, &in_file);
+        }
+    }
+
+    /// The card says that its PIN is the factory's, and this is another.
+    fn cannot_be(&self, pin: &Secret) -> bool {
+        let state = self.board.state();
+        let card = state.facts.as_ref().and_then(|facts| facts.card.as_ref());
+        card.is_some_and(|card| card.default_pin == Some(true)) && pin.expose() != FACTORY_PIN
+    }
+
     pub(super) fn use_pin_file(&mut self) -> Result<(), Fault> {
         let PinFile::Armed(path) = self.pin_file.clone() else { return Ok(()) };
         let unlocked = match pin::read_file(&path) {
+            Ok(pin) if self.cannot_be(&pin) => {
+                Err(format!("PIN file {}: the PIN is still the factory's, and was not tried", path.display()))
+            }
             Ok(pin) => self.log_in(pin, LastTry::Keep).map_err(|error| format!("PIN file {}: {error}", path.display())),
             Err(why) => Err(why),
         };
@@ -155,8 +181,10 @@ impl<T: Token> Owner<T> {
         if spoilt == Spoilt::Yes {
             self.refused.insert(&held.serial, &held.pin);
         }
-        if let Some(session) = &mut self.session {
-            drop(session.logout());
+        if let Some(session) = &mut self.session
+            && let Err(fault) = session.logout()
+        {
+            tracing::debug!(token = self.board.name(), why = fault.describe(), "logout failed");
         }
         let mut state = self.board.state();
         state.unlocks.clear();

@@ -36,8 +36,10 @@ pub(super) enum Command {
     Lock {
         reply: Reply<()>,
     },
-    /// The PIN was replaced by us.
-    PinReplaced,
+    /// The PIN was replaced by us, by this one if a person chose it.
+    PinReplaced {
+        new: Option<Secret>,
+    },
     /// Forget a PIN that a person entered.
     Forget,
     /// A session was lost: open what can be opened.
@@ -136,13 +138,7 @@ impl<T: Token> Owner<T> {
                 self.log_out();
                 reply.send(Ok(()));
             }
-            Command::PinReplaced => {
-                self.forget_pin(Spoilt::No);
-                self.refused.clear();
-                if let Err(fault) = self.ensure(Urgency::Idle).and_then(|()| self.use_pin_file()) {
-                    self.lose(&fault);
-                }
-            }
+            Command::PinReplaced { new } => self.pin_replaced(new.as_ref()),
             Command::Forget => {
                 // One that stands in a file needs nobody to enter it again.
                 if !matches!(self.pin_file, PinFile::Armed(_)) {
@@ -192,12 +188,11 @@ impl<T: Token> Owner<T> {
         let healthy = self.session.as_mut().map(Session::login_state);
         let done = match healthy {
             Some(Ok(LoginState::LoggedOut)) if self.pin.is_some() && T::KEEPS_PIN_WHEN_ABSENT => self.log_in_again(),
-            // The token forgot it because it is wrong by now.
-            Some(Ok(LoginState::LoggedOut)) if self.pin.is_some() => {
-                self.forget_pin(Spoilt::Yes);
+            Some(Ok(state @ (LoginState::LoggedOut | LoginState::Refused))) if self.pin.is_some() => {
+                self.forget_pin(if state == LoginState::Refused { Spoilt::Yes } else { Spoilt::No });
                 Ok(())
             }
-            Some(Ok(LoginState::LoggedIn | LoginState::LoggedOut)) => Ok(()),
+            Some(Ok(LoginState::LoggedIn | LoginState::LoggedOut | LoginState::Refused)) => Ok(()),
             Some(Err(_)) | None => self.open(urgency),
         };
         if let Err(fault) = &done {
@@ -278,7 +273,13 @@ impl<T: Token> Owner<T> {
         self.ensure(Urgency::Asked).map_err(|fault| self.error(fault))?;
         let made = self.token.open_session(Access::ReadWrite).and_then(|mut session| session.generate_key_pair(wanted));
         let made: KeyObject = made.map_err(|fault| self.error(fault))?;
-        self.read_keys().map_err(|fault| self.error(fault))?;
+        if let Err(fault) = self.read_keys() {
+            tracing::warn!(
+                token = self.board.name(),
+                why = fault.describe(),
+                "a new key was made, and is not seen yet"
+            );
+        }
         Ok(self.board.info(&made))
     }
 

@@ -10,12 +10,14 @@ use super::fault::fault;
 use super::secret::{SECRET_BYTES, authenticate, management_key, show_management_key};
 use super::{CardFacts, Count, PivSlot, facts};
 use crate::keystore::token::Fault;
-use crate::keystore::{LastTry, Tries};
+use crate::keystore::{LastTry, Reached, Tries};
 use crate::secret::Secret;
 
 /// As every YubiKey leaves the factory; shown only to a card that says so, or on a person's word.
-const FACTORY_PIN: &[u8] = b"123456";
+pub(in crate::keystore) const FACTORY_PIN: &[u8] = b"123456";
 const FACTORY_PUK: &[u8] = b"12345678";
+/// "Printed information", where `ykman` and others keep a management key behind the PIN: 88 { 89 key }.
+const PRINTED: u32 = 0x005f_c109;
 /// More wrong tries than any card allows.
 const MANY: usize = 256;
 
@@ -69,9 +71,9 @@ impl Card {
             let facts = facts::read(yubikey, reader)?;
             let present = Present::of(&facts, setup)?;
             let mut what = Vec::new();
-            let then = replace(yubikey, setup, &present, &mut what);
+            let then = self.replace(yubikey, setup, &present, &mut what);
             if what.contains(&"pin") {
-                self.known().pin = None;
+                self.forget_pin();
             }
             Ok(Changed { what, then })
         })
@@ -82,11 +84,11 @@ impl Card {
         fits("PIN", old)?;
         fits_as_new("PIN", new, FACTORY_PIN)?;
         self.visit(|yubikey| {
-            spends_no_last_try(facts::pin_tries(yubikey)?, last_try)?;
-            yubikey.change_pin(old.expose(), new.expose()).map_err(fault)
-        })?;
-        self.known().pin = None;
-        Ok(())
+            spends_no_last_try("pin", facts::pin_tries(yubikey)?, last_try)?;
+            self.with_pin(old, || yubikey.change_pin(old.expose(), new.expose()))?;
+            self.forget_pin();
+            Ok(())
+        })
     }
 
     /// Replaces the PIN by means of the PUK.
@@ -95,15 +97,11 @@ impl Card {
         fits_as_new("PIN", new, FACTORY_PIN)?;
         let reader = self.seat()?.reader();
         self.visit(|yubikey| {
-            match (facts::read(yubikey, reader)?.puk.tries(), last_try) {
-                (Tries::Blocked, _) => return Err(Fault::PukBlocked),
-                (Tries::Last, LastTry::Keep) => return Err(Fault::LastTry { secret: "puk" }),
-                (Tries::Unknown | Tries::All | Tries::Fewer | Tries::Left(_) | Tries::Last, _) => {}
-            }
-            yubikey.unblock_pin(puk.expose(), new.expose()).map_err(puk_fault)
-        })?;
-        self.known().pin = None;
-        Ok(())
+            spends_no_last_try("puk", facts::read(yubikey, reader)?.puk.tries(), last_try)?;
+            self.with_puk(puk, || yubikey.unblock_pin(puk.expose(), new.expose()))?;
+            self.forget_pin();
+            Ok(())
+        })
     }
 
     /// Destroys all keys. The card wants PIN and PUK to be blocked first, which is done by showing wrong ones.
@@ -111,17 +109,82 @@ impl Card {
         self.visit(|yubikey| {
             block(|wrong| yubikey.verify_pin(wrong))?;
             block(|wrong| yubikey.change_puk(wrong, wrong))?;
-            yubikey.reset_device().map_err(fault)
-        })?;
-        self.known().pin = None;
+            yubikey.reset_device().map_err(fault)?;
+            self.forget_pin();
+            Ok(())
+        })
+    }
+
+    fn replace(
+        &self,
+        yubikey: &mut YubiKey,
+        setup: &CardSetup,
+        present: &Present,
+        changed: &mut Vec<&'static str>,
+    ) -> Result<(), Fault> {
+        let mut pin = &present.pin;
+        if !setup.new_pin.is_empty() {
+            self.with_pin(pin, || yubikey.change_pin(pin.expose(), setup.new_pin.expose()))?;
+            pin = &setup.new_pin;
+            changed.push("pin");
+        }
+        if !setup.new_puk.is_empty() {
+            let puk = &present.puk;
+            self.with_puk(puk, || yubikey.change_puk(puk.expose(), setup.new_puk.expose()))?;
+            self.refused_puks.clear();
+            changed.push("puk");
+        }
+        if setup.protect_management_key {
+            self.with_pin(pin, || yubikey.verify_pin(pin.expose()))?;
+            protect_management_key(yubikey, present.management_key, &setup.management_key)?;
+            changed.push("management-key");
+        }
         Ok(())
     }
+
+    /// Shows a PIN, unless it was refused before.
+    fn with_pin(&self, pin: &Secret, show: impl FnOnce() -> yubikey::Result<()>) -> Result<(), Fault> {
+        let serial = self.serial().to_string();
+        if self.refused_pins.contains(&serial, pin) {
+            return Err(Fault::PinIncorrect);
+        }
+        let shown = show().map_err(fault);
+        if matches!(shown, Err(Fault::PinIncorrect | Fault::PinBlocked)) {
+            self.refused_pins.insert(&serial, pin);
+        }
+        shown
+    }
+
+    /// The same with a PUK.
+    fn with_puk(&self, puk: &Secret, show: impl FnOnce() -> yubikey::Result<()>) -> Result<(), Fault> {
+        let serial = self.serial().to_string();
+        if self.refused_puks.contains(&serial, puk) {
+            return Err(Fault::PukIncorrect(Tries::Unknown));
+        }
+        let shown = show().map_err(puk_fault);
+        if matches!(shown, Err(Fault::PukIncorrect(_) | Fault::PukBlocked)) {
+            self.refused_puks.insert(&serial, puk);
+        }
+        shown
+    }
+}
+
+/// Which management key the card has now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PresentKey {
+    /// The one that was given.
+    Given,
+    /// The one that it keeps behind its PIN.
+    Protected,
+    /// The factory's.
+    Factory,
 }
 
 /// The secrets that a card has now, as far as they are needed.
 struct Present {
     pin: Secret,
     puk: Secret,
+    management_key: PresentKey,
 }
 
 impl Present {
@@ -152,17 +215,22 @@ impl Present {
         let pin = present("PIN", needs_pin, &setup.pin, is_factory(facts.default_pin), FACTORY_PIN)?;
         let needs_puk = !setup.new_puk.is_empty();
         let puk = present("PUK", needs_puk, &setup.puk, is_factory(facts.default_puk), FACTORY_PUK)?;
-        if needs_pin && facts.default_pin != Some(true) {
-            spends_no_last_try(facts.pin.tries(), LastTry::Keep)?;
+        if needs_pin && !(setup.pin.is_empty() && facts.default_pin == Some(true)) {
+            spends_no_last_try("pin", facts.pin.tries(), LastTry::Keep)?;
         }
-        match facts.puk {
-            Count { left: Some(0), .. } if needs_puk => return Err(Fault::PukBlocked),
-            Count { left: Some(1), .. } if needs_puk && facts.default_puk != Some(true) => {
-                return Err(Fault::LastTry { secret: "puk" });
-            }
-            Count { .. } => {}
+        if needs_puk && !(setup.puk.is_empty() && is_factory(facts.default_puk)) {
+            spends_no_last_try("puk", facts.puk.tries(), LastTry::Keep)?;
         }
-        Ok(Self { pin, puk })
+        let management_key = if !setup.management_key.is_empty() {
+            PresentKey::Given
+        } else if facts.management_key_protected {
+            PresentKey::Protected
+        } else if is_factory(facts.default_management_key) || !setup.protect_management_key {
+            PresentKey::Factory
+        } else {
+            return Err(Fault::ManagementKey { wrong: false });
+        };
+        Ok(Self { pin, puk, management_key })
     }
 }
 
@@ -177,40 +245,47 @@ fn present(name: &str, needed: bool, given: &Secret, is_factory: bool, factory: 
     }
 }
 
-fn replace(
-    yubikey: &mut YubiKey,
-    setup: &CardSetup,
-    present: &Present,
-    changed: &mut Vec<&'static str>,
-) -> Result<(), Fault> {
-    let mut pin = &present.pin;
-    if !setup.new_pin.is_empty() {
-        yubikey.change_pin(present.pin.expose(), setup.new_pin.expose()).map_err(fault)?;
-        pin = &setup.new_pin;
-        changed.push("pin");
+/// Stores a new random management key on the card. At no moment is the key that is valid stored nowhere: it is written
+/// behind the PIN before it becomes valid, and if that cannot be read back, the old one is made valid again.
+fn protect_management_key(yubikey: &mut YubiKey, present: PresentKey, given: &Secret) -> Result<(), Fault> {
+    let factory = MgmKey::get_default(yubikey).map_err(fault)?;
+    let kind = factory.algorithm_id();
+    let old = match present {
+        PresentKey::Given => management_key(yubikey, given)?,
+        PresentKey::Protected => MgmKey::get_protected(yubikey).map_err(fault)?,
+        PresentKey::Factory => factory,
+    };
+    let printed = match yubikey.fetch_object(PRINTED) {
+        Ok(object) => object,
+        Err(Error::NotFound) => Zeroizing::default(),
+        Err(error) => return Err(fault(error)),
+    };
+    if !printed.is_empty() && printed.first() != Some(&0x88) {
+        return Err(Fault::Unsupported(
+            "a stored management key: somebody else's data is where it belongs (object 5FC109); keep the present one"
+                .to_owned(),
+        ));
     }
-    if !setup.new_puk.is_empty() {
-        yubikey.change_puk(present.puk.expose(), setup.new_puk.expose()).map_err(puk_fault)?;
-        changed.push("puk");
+    show_management_key(yubikey, &old)?;
+    let mut bytes = Zeroizing::new([0; 24]);
+    rand::fill(bytes.as_mut_slice()).map_err(|_| Fault::Unsupported("new keys without random numbers".to_owned()))?;
+    let new = MgmKey::from_bytes(bytes.as_slice(), Some(kind)).map_err(fault)?;
+    let mut stored = Zeroizing::new([&[0x88, 26, 0x89, 24], bytes.as_slice()].concat());
+    yubikey.save_object(PRINTED, &mut stored).map_err(fault)?;
+    let made = new.set_protected(yubikey).map_err(fault);
+    let read_back = MgmKey::get_protected(yubikey).is_ok_and(|read| read.as_ref() == new.as_ref());
+    if made.is_ok() && read_back {
+        return Ok(());
     }
-    if setup.protect_management_key {
-        yubikey.verify_pin(pin.expose()).map_err(fault)?;
-        let factory = MgmKey::get_default(yubikey).map_err(fault)?;
-        let kind = factory.algorithm_id();
-        let old = match (setup.management_key.is_empty(), MgmKey::get_protected(yubikey)) {
-            (false, _) => management_key(yubikey, &setup.management_key)?,
-            (true, Ok(protected)) => protected,
-            (true, Err(_)) => factory,
-        };
-        show_management_key(yubikey, &old)?;
-        let mut bytes = Zeroizing::new([0; 24]);
-        rand::fill(bytes.as_mut_slice())
-            .map_err(|_| Fault::Unsupported("new keys without random numbers".to_owned()))?;
-        let new = MgmKey::from_bytes(bytes.as_slice(), Some(kind)).map_err(fault)?;
-        new.set_protected(yubikey).map_err(fault)?;
-        changed.push("management-key");
+    // If the old one is still valid it is shown; if the new one is, it was shown by making it valid.
+    if show_management_key(yubikey, &old).is_err() {
+        let restored = show_management_key(yubikey, &new).and_then(|()| old.set_manual(yubikey, false).map_err(fault));
+        restored.map_err(|fault| Fault::Refused {
+            what: format!("its management key may be unknown now: {}", fault.describe()),
+            reached: Reached::Nothing,
+        })?;
     }
-    Ok(())
+    made.and(Err(Fault::Corrupt("the management key that it stored".to_owned())))
 }
 
 fn fits(name: &str, secret: &Secret) -> Result<(), Fault> {
@@ -229,11 +304,13 @@ fn fits_as_new(name: &str, secret: &Secret, factory: &[u8]) -> Result<(), Fault>
     Ok(())
 }
 
-fn spends_no_last_try(tries: Tries, last_try: LastTry) -> Result<(), Fault> {
-    match (tries, last_try) {
-        (Tries::Blocked, _) => Err(Fault::PinBlocked),
-        (Tries::Last, LastTry::Keep) => Err(Fault::LastTry { secret: "pin" }),
-        (Tries::Unknown | Tries::All | Tries::Fewer | Tries::Left(_) | Tries::Last, _) => Ok(()),
+/// A card that does not tell how many tries are left for its PUK is taken to have one.
+fn spends_no_last_try(secret: &'static str, tries: Tries, last_try: LastTry) -> Result<(), Fault> {
+    match (secret, tries, last_try) {
+        ("puk", Tries::Blocked, _) => Err(Fault::PukBlocked),
+        (_, Tries::Blocked, _) => Err(Fault::PinBlocked),
+        (_, Tries::Last, LastTry::Keep) | ("puk", Tries::Unknown, LastTry::Keep) => Err(Fault::LastTry { secret }),
+        (_, Tries::Unknown | Tries::All | Tries::Fewer | Tries::Left(_) | Tries::Last, _) => Ok(()),
     }
 }
 

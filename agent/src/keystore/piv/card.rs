@@ -11,6 +11,7 @@ use super::desk::{Readers, Seat};
 use super::fault::fault;
 use super::touch::Touch;
 use crate::keystore::events::Events;
+use crate::keystore::pin::Refused;
 use crate::keystore::token::{Fault, KeyObject};
 use crate::keystore::{Reached, Tries};
 use crate::secret::Secret;
@@ -29,21 +30,34 @@ pub(in crate::keystore) struct Card {
     turn: Mutex<()>,
     known: Mutex<Known>,
     pub(super) touch: Touch,
+    /// Shared with who logs in.
+    pub(super) refused_pins: Refused,
+    pub(super) refused_puks: Refused,
 }
+
+/// What the crate panics at.
+pub(super) const NONSENSE: &str = "its answer makes no sense";
 
 /// What is known without a visit.
 #[derive(Default)]
 pub(super) struct Known {
-    /// The PIN that the card took since it was inserted.
-    pub(super) pin: Option<Secret>,
+    /// The PIN that the card took during this stay.
+    pub(super) pin: Option<(Seat, Secret)>,
+    /// That PIN was refused later: it was changed elsewhere.
+    pub(super) pin_is_spoilt: bool,
     pub(super) keys: Vec<KeyObject>,
     pub(super) facts: Option<(CardFacts, Tries)>,
 }
 
 impl Card {
-    pub(super) fn new(serial: u32, readers: Arc<Readers>, events: Events) -> Self {
+    pub(super) fn new(
+        serial: u32,
+        readers: Arc<Readers>,
+        (refused_pins, refused_puks): (Refused, Refused),
+        events: Events,
+    ) -> Self {
         let touch = Touch::new(serial, events);
-        Self { serial, readers, turn: Mutex::default(), known: Mutex::default(), touch }
+        Self { serial, readers, turn: Mutex::default(), known: Mutex::default(), touch, refused_pins, refused_puks }
     }
 
     pub(super) fn serial(&self) -> u32 {
@@ -52,6 +66,12 @@ impl Card {
 
     pub(super) fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(in crate::keystore) fn forget_pin(&self) {
+        let mut known = self.known();
+        known.pin = None;
+        known.pin_is_spoilt = false;
     }
 
     /// Whether a PIN is remembered.
@@ -71,6 +91,19 @@ impl Card {
         self.work(work)
     }
 
+    /// The same, if it is still the stay that is meant when its turn comes.
+    pub(super) fn visit_during<T>(
+        &self,
+        stay: &Seat,
+        work: impl FnOnce(&mut YubiKey) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.seat()? != *stay {
+            return Err(Fault::Lost { what: "it was pulled".to_owned(), reached: Reached::Nothing });
+        }
+        self.work(work)
+    }
+
     /// The same if nobody else is served now; `None` otherwise.
     pub(super) fn visit_now<T>(&self, work: impl FnOnce(&mut YubiKey) -> Result<T, Fault>) -> Option<Result<T, Fault>> {
         let _turn = match self.turn.try_lock() {
@@ -81,10 +114,11 @@ impl Card {
         Some(self.work(work))
     }
 
-    /// A card that cannot be opened was perhaps pulled just now: PC/SC tells that a moment later.
+    /// A card that does not answer was perhaps pulled just now: PC/SC tells that a moment later. If its private key was
+    /// asked, that stands.
     fn explained(&self, seat: &Seat, fault: Fault) -> Fault {
         let asked = Instant::now();
-        while matches!(fault, Fault::Lost { .. }) && asked.elapsed() < NOTICED {
+        while matches!(fault, Fault::Lost { reached: Reached::Nothing, .. }) && asked.elapsed() < NOTICED {
             if self.readers.seat(self.serial).as_ref() != Some(seat) {
                 return Fault::Absent;
             }
@@ -103,9 +137,8 @@ impl Card {
         // The crate panics at some answers that no card should give; that must not end the agent.
         let worked = catch_unwind(AssertUnwindSafe(|| work(&mut yubikey)));
         leave(yubikey);
-        worked.unwrap_or_else(|_| {
-            Err(Fault::Refused { what: "its answer makes no sense".to_owned(), reached: Reached::Unknown })
-        })
+        let nonsense = |_| Err(Fault::Refused { what: NONSENSE.to_owned(), reached: Reached::Unknown });
+        worked.unwrap_or_else(nonsense).map_err(|fault| self.explained(&seat, fault))
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pcsc::{Context, PNP_NOTIFICATION, ReaderState, Scope, State as Flags};
 use tokio::sync::watch;
@@ -11,7 +12,7 @@ use yubikey::YubiKey;
 use yubikey::reader::Context as YubikeyContext;
 
 use super::card::leave;
-use super::fault::trouble;
+use super::fault::{fault, trouble};
 
 /// PC/SC tells changes at once; so often it is asked all the same.
 const ROUND: Duration = Duration::from_secs(2);
@@ -48,8 +49,9 @@ impl Seat {
     pub(super) fn open(&self) -> yubikey::Result<YubiKey> {
         let mut context = YubikeyContext::open()?;
         let name = self.reader.to_string_lossy();
-        let reader = context.iter()?.find(|reader| reader.name() == name);
-        reader.ok_or(yubikey::Error::NotFound)?.open()
+        let reader = context.iter()?.find(|reader| reader.name() == name).ok_or(yubikey::Error::NotFound)?;
+        // The crate panics at some answers; any card may give them.
+        catch_unwind(AssertUnwindSafe(|| reader.open())).unwrap_or(Err(yubikey::Error::InvalidObject))
     }
 
     pub(super) fn reader(&self) -> String {
@@ -65,13 +67,14 @@ pub(super) struct Desk {
     shared: Arc<Shared>,
     /// True once all readers were looked at, or none can be.
     looked: watch::Receiver<bool>,
+    started: Instant,
 }
 
 struct Shared {
     readers: Arc<Readers>,
     state: Mutex<Looking>,
     /// The desk is dropped, or somebody asks.
-    ended: Condvar,
+    stirred: Condvar,
 }
 
 #[derive(Default)]
@@ -79,6 +82,8 @@ struct Looking {
     /// Cancelled when the desk is dropped.
     waiting: Option<Context>,
     trouble: Option<String>,
+    /// Why the card that came last cannot be opened.
+    unopened: Option<String>,
     /// Somebody wants to know now.
     asked: bool,
     over: bool,
@@ -87,14 +92,15 @@ struct Looking {
 impl Desk {
     /// The desk, and the work of looking at it, which ends when the desk is dropped.
     pub(super) fn new(readers: Arc<Readers>, on_change: OnChange) -> (Self, impl FnOnce() + Send + 'static) {
-        let shared = Arc::new(Shared { readers, state: Mutex::default(), ended: Condvar::new() });
+        let shared = Arc::new(Shared { readers, state: Mutex::default(), stirred: Condvar::new() });
         let (sender, looked) = watch::channel(false);
         let watcher = Watcher { shared: Arc::clone(&shared), looked: sender, on_change, stays: 0 };
-        (Self { shared, looked }, move || watcher.run())
+        (Self { shared, looked, started: Instant::now() }, move || watcher.run())
     }
 
-    /// Waits until the readers were looked at for the first time.
+    /// Waits until the readers were looked at for the first time, but not for long after the start.
     pub(super) async fn looked(&self, patience: Duration) {
+        let patience = patience.saturating_sub(self.started.elapsed());
         let mut looked = self.looked.clone();
         drop(tokio::time::timeout(patience, looked.wait_for(|looked| *looked)).await);
     }
@@ -110,27 +116,29 @@ impl Desk {
             looked.mark_unchanged();
             state.asked = true;
         }
-        self.shared.ended.notify_all();
+        self.shared.stirred.notify_all();
         drop(tokio::time::timeout(patience, looked.changed()).await);
     }
 
     /// Why readers cannot be looked at.
     pub(super) fn trouble(&self) -> Option<String> {
-        self.shared.state().trouble.clone()
+        let state = self.shared.state();
+        let unseen = state.trouble.as_ref().map(|why| format!("no YubiKey can be seen: {why}"));
+        unseen.or_else(|| state.unopened.clone())
     }
 }
 
 impl Drop for Desk {
     fn drop(&mut self) {
-        let mut state = self.shared.state();
-        state.over = true;
-        if let Some(context) = &state.waiting
-            && let Err(error) = context.cancel()
-        {
+        let waiting = {
+            let mut state = self.shared.state();
+            state.over = true;
+            state.waiting.take()
+        };
+        self.shared.stirred.notify_all();
+        if let Some(Err(error)) = waiting.map(|context| context.cancel()) {
             tracing::debug!(%error, "SCardCancel");
         }
-        drop(state);
-        self.shared.ended.notify_all();
     }
 }
 
@@ -141,7 +149,7 @@ impl Shared {
 
     /// Waits, unless the desk is dropped meanwhile; true if it is.
     fn is_over_within(&self, pause: Duration) -> bool {
-        let waited = self.ended.wait_timeout_while(self.state(), pause, |state| !state.over && !state.asked);
+        let waited = self.stirred.wait_timeout_while(self.state(), pause, |state| !state.over && !state.asked);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
         state.asked = false;
         state.over
@@ -205,10 +213,14 @@ impl Watcher {
         }
         let mut seen = Seen::new();
         loop {
-            seen.add_new(context)?;
+            for (reader, mut card) in seen.list(context)? {
+                self.went(&reader, &mut card);
+            }
             match context.get_status_change(seen.patience(), &mut seen.states) {
                 Ok(()) | Err(pcsc::Error::Timeout) => {}
                 Err(pcsc::Error::Cancelled) => return Ok(()),
+                // A reader went since they were listed: list them again.
+                Err(pcsc::Error::UnknownReader) => continue,
                 Err(error) => return Err(error),
             }
             for (state, (card, moves)) in seen.states.iter_mut().zip(&mut seen.cards).skip(1) {
@@ -216,7 +228,6 @@ impl Watcher {
                 *moves = state.event_count();
             }
             seen.states.iter_mut().for_each(ReaderState::sync_current_state);
-            seen.forget_gone();
             self.looked.send_replace(true);
             if self.shared.state().over {
                 return Ok(());
@@ -237,6 +248,7 @@ impl Watcher {
 
     fn came(&mut self, reader: &CStr, card: &mut Found) {
         self.stays = self.stays.saturating_add(1);
+        self.shared.state().unopened = None;
         let seat = Seat { reader: reader.to_owned(), stay: self.stays };
         *card = match seat.open() {
             Ok(yubikey) => {
@@ -249,8 +261,10 @@ impl Watcher {
             }
             Err(yubikey::Error::PcscError { inner: Some(pcsc::Error::ProtoMismatch) }) => Found::Other,
             Err(error @ yubikey::Error::PcscError { .. }) => {
-                tracing::debug!(reader = seat.reader(), %error, "a card cannot be opened");
-                Found::Unopened
+                let why = fault(error).describe();
+                tracing::debug!(reader = seat.reader(), why, "a card cannot be opened");
+                self.shared.state().unopened = Some(format!("the card in {} cannot be opened: {why}", seat.reader()));
+                return *card = Found::Unopened;
             }
             Err(error) => {
                 tracing::debug!(reader = seat.reader(), %error, "a card is no YubiKey with PIV");
@@ -293,18 +307,27 @@ impl Seen {
         }
     }
 
-    fn add_new(&mut self, context: &Context) -> Result<(), pcsc::Error> {
+    /// Adds readers that are new, and gives back those that went, with what was in them.
+    fn list(&mut self, context: &Context) -> Result<Vec<(CString, Found)>, pcsc::Error> {
         let names = match context.list_readers_owned() {
-            Err(pcsc::Error::NoReadersAvailable) => return Ok(()),
+            Err(pcsc::Error::NoReadersAvailable) => Vec::new(),
             names => names?,
         };
+        let mut gone = Vec::new();
+        for at in (1..self.states.len()).rev() {
+            let name = self.states.get(at).map(|state| state.name().to_owned());
+            if let Some(name) = name.filter(|name| !names.contains(name)) {
+                drop(self.states.remove(at));
+                gone.push((name, self.cards.remove(at).0));
+            }
+        }
         for name in names {
             if !self.states.iter().any(|state| *state.name() == *name) {
                 self.states.push(ReaderState::new(name, Flags::UNAWARE));
                 self.cards.push((Found::Nothing, 0));
             }
         }
-        Ok(())
+        Ok(gone)
     }
 
     /// How long to wait for a change.
@@ -317,13 +340,6 @@ impl Seen {
         } else {
             ROUND
         }
-    }
-
-    fn forget_gone(&mut self) {
-        let gone = |state: &ReaderState| *state.name() != *PNP_NOTIFICATION() && is_gone(state.current_state());
-        let mut keep = self.states.iter().map(|state| !gone(state)).collect::<Vec<_>>().into_iter();
-        self.cards.retain(|_| keep.next().unwrap_or(true));
-        self.states.retain(|state| !gone(state));
     }
 }
 

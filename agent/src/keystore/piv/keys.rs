@@ -63,8 +63,9 @@ fn found(yubikey: &mut YubiKey, slot: PivSlot) -> Result<Option<Found>, Fault> {
     if tells_metadata(yubikey) {
         let told = match metadata(yubikey, id) {
             Ok(told) => told,
-            Err(yubikey::Error::NotFound) => return Ok(None),
-            Err(error) => return Err(fault(error)),
+            Err(error @ yubikey::Error::PcscError { .. }) => return Err(fault(error)),
+            // None is there, or one of a kind that is not known here.
+            Err(_) => return Ok(None),
         };
         let public = told.public.and_then(|spki| spki.to_der().ok()).and_then(|der| PublicKey::from_spki(&der).ok());
         let (pin, touch) = told.policy.unzip();

@@ -68,7 +68,7 @@ impl Card {
             if let Err(error) = Certificate::delete(yubikey, slot.id().map_err(fault)?) {
                 tracing::debug!(%error, %slot, "no certificate was removed");
             }
-            let facts = keys::in_slot(yubikey, slot)?.and_then(|made| made.slot);
+            let facts = keys::in_slot(yubikey, slot).ok().flatten().and_then(|made| made.slot);
             // Old firmware shows a key from elsewhere only by its certificate, which is still to be written.
             let facts = facts.unwrap_or(SlotFacts { slot, pin: None, touch: None, origin: None, certificate: None });
             Ok(KeyObject { id: vec![slot.byte()], label: wanted.label.clone(), public, slot: Some(facts) })

@@ -20,6 +20,7 @@ mod touch;
 mod yubikeys;
 
 pub use admin::CardSetup;
+pub(super) use admin::FACTORY_PIN;
 pub use attestation::Attested;
 pub(super) use attestation::read as read_attestation;
 pub(super) use card::Card;

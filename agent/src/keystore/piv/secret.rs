@@ -13,9 +13,11 @@ use crate::secret::Secret;
 /// Bytes of a PIN and of a PUK (SP 800-73-4 part 2, §2.4.3).
 pub(super) const SECRET_BYTES: std::ops::RangeInclusive<usize> = 6..=8;
 
-/// Shows the PIN, unless that would spend the last try.
+/// Shows the PIN that the card took during this stay, unless that would spend the last try.
 pub(super) fn show_pin(card: &Card, yubikey: &mut YubiKey) -> Result<(), Fault> {
-    let pin = card.known().pin.clone().ok_or(Fault::NotLoggedIn)?;
+    let seat = card.seat()?;
+    let remembered = card.known().pin.clone().filter(|(stay, _)| *stay == seat);
+    let (_, pin) = remembered.ok_or(Fault::NotLoggedIn)?;
     match facts::pin_tries(yubikey)? {
         Tries::Blocked => {
             card.known().pin = None;
@@ -31,7 +33,9 @@ pub(super) fn show_pin(card: &Card, yubikey: &mut YubiKey) -> Result<(), Fault> 
     let shown = yubikey.verify_pin(pin.expose()).map_err(fault);
     if matches!(shown, Err(Fault::PinIncorrect | Fault::PinBlocked)) {
         // It was changed elsewhere; this one is never shown again.
-        card.known().pin = None;
+        let mut known = card.known();
+        known.pin = None;
+        known.pin_is_spoilt = true;
     }
     shown
 }

@@ -113,7 +113,12 @@ impl YubikeySession {
 impl Session for YubikeySession {
     fn login_state(&mut self) -> Result<LoginState, Fault> {
         self.stays()?;
-        Ok(if self.card.known().pin.is_some() { LoginState::LoggedIn } else { LoginState::LoggedOut })
+        let known = self.card.known();
+        Ok(match &known.pin {
+            Some((stay, _)) if *stay == self.seat => LoginState::LoggedIn,
+            Some(_) | None if known.pin_is_spoilt => LoginState::Refused,
+            Some(_) | None => LoginState::LoggedOut,
+        })
     }
 
     fn login(&mut self, pin: &Secret) -> Result<(), Fault> {
@@ -122,13 +127,24 @@ impl Session for YubikeySession {
         if !SECRET_BYTES.contains(&bytes) {
             return Err(Fault::PinMalformed(format!("it has {bytes} bytes, that of a YubiKey has 6 to 8")));
         }
-        self.card.visit(|yubikey| yubikey.verify_pin(pin.expose()).map_err(fault))?;
-        self.card.known().pin = Some(pin.clone());
-        Ok(())
+        self.card.visit_during(&self.seat, |yubikey| {
+            // What was told before may be old: somebody else may have spent tries.
+            let told = self.card.known().facts.as_ref().map_or(Tries::Unknown, |(_, tries)| *tries);
+            match facts::pin_tries(yubikey)? {
+                Tries::Blocked => return Err(Fault::PinBlocked),
+                Tries::Last if told != Tries::Last => return Err(Fault::LastTry { secret: "pin" }),
+                Tries::Unknown | Tries::All | Tries::Fewer | Tries::Left(_) | Tries::Last => {}
+            }
+            yubikey.verify_pin(pin.expose()).map_err(fault)?;
+            let mut known = self.card.known();
+            known.pin = Some((self.seat.clone(), pin.clone()));
+            known.pin_is_spoilt = false;
+            Ok(())
+        })
     }
 
     fn logout(&mut self) -> Result<(), Fault> {
-        self.card.known().pin = None;
+        self.card.forget_pin();
         Ok(())
     }
 
@@ -145,8 +161,7 @@ impl Session for YubikeySession {
     }
 
     fn sign(&mut self, key: KeyName, scheme: Scheme, message: &[u8], purpose: &Purpose) -> Result<Vec<u8>, Fault> {
-        self.stays()?;
-        self.card.visit(|yubikey| {
+        self.card.visit_during(&self.seat, |yubikey| {
             let KeyObject { public, slot, .. } = self.find(yubikey, key)?;
             let facts = slot.ok_or(Fault::NoKey)?;
             let algorithm = public.algorithm();

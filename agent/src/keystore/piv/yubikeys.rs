@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use super::card::Card;
 use super::desk::{Desk, Readers};
 use super::session::YubikeyToken;
@@ -11,10 +13,12 @@ use crate::config::{YubikeyConfig, YubikeysConfig};
 use crate::keystore::actor::{Keystore, Running, Setup, thread};
 use crate::keystore::events::Events;
 use crate::keystore::token::Fault;
-use crate::keystore::{KeystoreError, Reached, StartError};
+use crate::keystore::{KeystoreError, Reached, StartError, refused};
 
 /// How long a question waits for the first look at the readers.
 const FIRST_LOOK: Duration = Duration::from_secs(3);
+/// So long a change waits for its turn, and then for the card: it may wait for a touch, or make a key of 4 096 bits.
+const CHANGE: Duration = Duration::from_secs(120);
 /// A YubiKey that does not sign within this time hangs: it waits 15 seconds to be touched.
 const PATIENCE: Duration = Duration::from_secs(25);
 
@@ -29,10 +33,13 @@ pub(in crate::keystore) struct Yubikeys {
 pub(in crate::keystore) struct Yubikey {
     pub(in crate::keystore) keystore: Arc<Keystore>,
     pub(in crate::keystore) card: Arc<Card>,
+    changes: Arc<Semaphore>,
 }
 
 struct Served {
     config: YubikeysConfig,
+    /// Of tokens that are configured: a YubiKey that is used through PKCS#11 is not served twice.
+    names: Vec<String>,
     events: Events,
     running: Running,
     readers: Arc<Readers>,
@@ -43,6 +50,7 @@ impl Yubikeys {
     /// Starts to look at the readers, unless the configuration wants no YubiKeys.
     pub(in crate::keystore) fn start(
         config: &YubikeysConfig,
+        names: Vec<String>,
         events: &Events,
         running: &Running,
     ) -> Result<Option<Self>, StartError> {
@@ -51,6 +59,7 @@ impl Yubikeys {
         }
         let served = Arc::new(Served {
             config: config.clone(),
+            names,
             events: events.clone(),
             running: running.clone(),
             readers: Arc::default(),
@@ -91,18 +100,30 @@ impl fmt::Debug for Yubikeys {
 }
 
 impl Yubikey {
-    /// Works on the card in a thread for that, and reads the card again.
+    /// Works on the card in a thread for that, and reads the card again. One at a time: a card that hangs takes one thread.
     pub(in crate::keystore) async fn change<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Card) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, KeystoreError> {
+        let turn = tokio::time::timeout(CHANGE, Arc::clone(&self.changes).acquire_owned()).await;
+        let turn = turn.ok().and_then(Result::ok).ok_or(KeystoreError::Busy)?;
         let card = Arc::clone(&self.card);
-        let done = tokio::task::spawn_blocking(move || work(&card)).await;
-        let done =
-            done.unwrap_or_else(|panic| Err(Fault::Refused { what: panic.to_string(), reached: Reached::Nothing }));
-        let read = self.keystore.refresh().await;
-        let done = done.map_err(|fault| self.keystore.error(fault))?;
-        read.map(|()| done)
+        let working = tokio::task::spawn_blocking(move || {
+            let done = work(&card);
+            drop(turn);
+            done
+        });
+        let refused = |what: String| Err(Fault::Refused { what, reached: Reached::Unknown });
+        let done = match tokio::time::timeout(CHANGE, working).await {
+            Ok(Ok(done)) => done,
+            Ok(Err(panic)) => refused(panic.to_string()),
+            Err(_) => refused("it does not answer, and whether it did what it was asked is unknown".to_owned()),
+        };
+        // What was done is done, whether or not it can be seen.
+        if let Err(error) = self.keystore.refresh().await {
+            tracing::debug!(token = self.keystore.name(), %error, "after a change");
+        }
+        done.map_err(|fault| self.keystore.error(fault))
     }
 }
 
@@ -116,7 +137,7 @@ impl Served {
         let known = self.known().iter().find(|(known, _)| *known == serial).map(|(_, yubikey)| yubikey.clone());
         match known {
             Some(yubikey) => yubikey.keystore.wake(),
-            None if self.config.serves_all() => {
+            None if self.config.serves_all() && !self.names.contains(&serial.to_string()) => {
                 let unlisted = YubikeyConfig { serial, pin_file: None, roles: Vec::new() };
                 if let Err(error) = self.add(&unlisted, false) {
                     tracing::error!(serial, %error, "the YubiKey cannot be served");
@@ -128,11 +149,14 @@ impl Served {
 
     /// `expected`: the configuration names it.
     fn add(&self, config: &YubikeyConfig, expected: bool) -> Result<(), StartError> {
-        let card = Arc::new(Card::new(config.serial, Arc::clone(&self.readers), self.events.clone()));
+        let (refused, refused_puks) = (refused()?, refused()?);
+        let secrets = (refused.clone(), refused_puks);
+        let card = Arc::new(Card::new(config.serial, Arc::clone(&self.readers), secrets, self.events.clone()));
         let setup = Setup {
             name: config.serial.to_string(),
             module: None,
             pin_file: config.pin_file.clone(),
+            refused,
             roles: config.roles.clone(),
             // The card does one thing at a time, and may wait for a touch: nobody signs in a thread of its own.
             sessions: 1,
@@ -142,7 +166,10 @@ impl Served {
             events: self.events.clone(),
         };
         let keystore = Keystore::start(setup, YubikeyToken::new(Arc::clone(&card)), &self.running)?;
-        self.known().push((config.serial, Yubikey { keystore: Arc::new(keystore), card }));
+        self.known().push((
+            config.serial,
+            Yubikey { keystore: Arc::new(keystore), card, changes: Arc::new(Semaphore::new(1)) },
+        ));
         Ok(())
     }
 }
