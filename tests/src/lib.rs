@@ -37,4 +37,4 @@ pub use stage::{PIN, Stage, token_table};
 pub use terminal::Terminal;
 pub use wait::wait_until;
 pub use wire::Wire;
-pub use yubikeys::{Desk, YUBIKEY_PIN, YUBIKEY_PUK, yubikey_table};
+pub use yubikeys::{Desk, YUBIKEY_PIN, YUBIKEY_PUK, set_up, yubikey_table};
