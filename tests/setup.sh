@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the Debian packages that build, tests and demo need, and nothing when all of them are there.
+# Installs the Debian packages that build, tests and demo need, and two things for the tests alone that are not installed
+# but put into the cache; nothing when all of them are there.
 set -eu
 
 # Compiler for the C parts of aws-lc-rs and SQLite; make itself has already run.
@@ -7,9 +8,16 @@ build="gcc libc6-dev"
 # What the tests and the demo talk to: the real client and server, soft tokens, a token server that can be
 # killed, trust directories of old versions (golang-github-docker-notary-dev), a module that notes every call to a token, a throw-away CA (openssl), the reader library of smart cards,
 # a virtual reader for smart cards with the daemon above it and a program that knows YubiKeys, a clock that is years off or
-# runs fast (faketime), and a tracer that ends a process at a chosen system call (strace).
+# runs fast (faketime), a tracer that ends a process at a chosen system call (strace), and what ykman is put into
+# (python3-venv) and reads cards with (python3-pyscard: for Linux, PyPI has only its source).
 run="notary golang-github-docker-notary-dev softhsm2 opensc opensc-pkcs11 p11-kit p11-kit-modules openssl ca-certificates libpcsclite-dev"
-run="$run pcscd vsmartcard-vpcd yubico-piv-tool faketime strace"
+run="$run pcscd vsmartcard-vpcd yubico-piv-tool faketime strace python3-venv python3-pyscard"
+# Yubico's own manager of YubiKeys, from PyPI: Debian's is too old for firmware 5.7.
+ykman=5.9.2
+
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/signet
+# The agent loads no module that others can write.
+umask 022
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -19,6 +27,23 @@ command -v cargo >/dev/null 2>&1 ||
 command -v dpkg-query >/dev/null 2>&1 ||
     fail "this is not a Debian system: install by hand what Debian calls: $build $run"
 
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@" >&2
+    else
+        command -v sudo >/dev/null 2>&1 || fail "run as root: $*"
+        sudo "$@" >&2
+    fi
+}
+
+# The same again with new package lists if it fails.
+with_apt() {
+    "$@" && return
+    say "fetching the package lists (apt-get update), then once more"
+    as_root apt-get update
+    "$@"
+}
+
 missing=
 for package in $build $run; do
     state=$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null || true)
@@ -27,22 +52,39 @@ for package in $build $run; do
         *) missing="$missing $package" ;;
     esac
 done
-[ -n "$missing" ] || exit 0
-
-sudo=
-if [ "$(id -u)" -ne 0 ]; then
-    command -v sudo >/dev/null 2>&1 || fail "run as root: apt-get install$missing"
-    sudo=sudo
-fi
 
 # shellcheck disable=SC2086 # a list of package names
 install_missing() {
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing >&2
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
 }
 
-say "installing with apt-get:$missing"
-if ! install_missing; then
-    say "fetching the package lists (apt-get update), then once more"
-    $sudo apt-get update >&2
-    install_missing || fail "apt-get could not install:$missing"
+if [ -n "$missing" ]; then
+    say "installing with apt-get:$missing"
+    with_apt install_missing || fail "apt-get could not install:$missing"
+fi
+
+# Yubico's PKCS#11 module is only unpacked: where Debian installs it, every `notary` finds it and looks for YubiKeys.
+unpack_ykcs11() {
+    (
+        cd "$cache/ykcs11.new" &&
+            apt-get download -q -o APT::Sandbox::User=root ykcs11 >&2 && dpkg -x ykcs11_*.deb . && rm ykcs11_*.deb
+    )
+}
+
+if ! [ -d "$cache/ykcs11" ]; then
+    say "unpacking ykcs11 into $cache"
+    rm -rf "$cache/ykcs11.new"
+    mkdir -p "$cache/ykcs11.new"
+    with_apt unpack_ykcs11 || fail "apt-get could not download ykcs11"
+    mv "$cache/ykcs11.new" "$cache/ykcs11"
+fi
+
+# By Debian's own python3, which knows python3-pyscard. The mark is set last: what was interrupted is begun anew.
+if ! [ -e "$cache/ykman/is-$ykman" ]; then
+    say "installing ykman $ykman from PyPI into $cache"
+    rm -rf "$cache/ykman"
+    /usr/bin/python3 -m venv --system-site-packages "$cache/ykman" >&2 || fail "python3 could not make $cache/ykman"
+    "$cache/ykman/bin/pip" install -q --disable-pip-version-check --only-binary :all: "yubikey-manager==$ykman" >&2 ||
+        fail "pip could not install yubikey-manager $ykman"
+    : >"$cache/ykman/is-$ykman"
 fi

@@ -3,7 +3,8 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use serde_json::Value;
 
 use crate::{Authority, CLIENT_MODULE, Call, Event, Home, NotaryServer, P11KitServer, SOFTHSM_MODULE, Softhsm};
 
@@ -100,6 +101,23 @@ impl Stage {
     pub fn audit(&self) -> Result<Vec<Event>> {
         let everything = ["audit", "tail", "--json", "-n", "1000000"];
         Event::parse_lines(&self.home.signet(everything)?.ok()?.stdout)
+    }
+
+    /// The key in that place, as `signet key list --json` tells it.
+    pub fn key_in(&self, place: &str) -> Result<Value> {
+        let listed = self.signet(["key", "list", "--json"])?.ok()?.stdout;
+        let keys: Vec<Value> = serde_json::from_str(&listed)?;
+        let is_there = |key: &Value| {
+            let places = key.get("places").and_then(Value::as_array);
+            places.is_some_and(|places| places.iter().any(|found| found.get("uri").is_some_and(|uri| uri == place)))
+        };
+        keys.into_iter().find(is_there).with_context(|| format!("no key is in {place}:\n{listed}"))
+    }
+
+    /// Its ID.
+    pub fn key_id_in(&self, place: &str) -> Result<String> {
+        let key = self.key_in(place)?;
+        Ok(key.get("key_id").and_then(Value::as_str).context("a key without an ID")?.to_owned())
     }
 
     fn with_flags(&self, call: Call, trust: &Path) -> Call {

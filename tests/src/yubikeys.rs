@@ -35,12 +35,19 @@ impl Desk {
     /// Puts one in and sets it up, with a finger on it; its PIN lies in a file.
     pub fn insert_set_up(&self, stage: &Stage, slot: usize, serial: u32) -> Result<Yubikey> {
         let yubikey = self.insert(slot, serial)?;
-        yubikey.rest_finger(true);
-        stage.home.write("yubikey.pin", YUBIKEY_PIN)?;
-        let answers = format!("{YUBIKEY_PIN}\n{YUBIKEY_PUK}\n");
-        stage.signet(["token", "setup", &serial.to_string()])?.input(answers).ok()?;
+        set_up(stage, &yubikey)?;
         Ok(yubikey)
     }
+}
+
+/// Sets a YubiKey up as it comes from the shop, and leaves a finger on it; its PIN lies in a file.
+pub fn set_up(stage: &Stage, yubikey: &Yubikey) -> Result<()> {
+    yubikey.rest_finger(true);
+    stage.home.write("yubikey.pin", YUBIKEY_PIN)?;
+    let serial = yubikey.card().serial().to_string();
+    let answers = format!("{YUBIKEY_PIN}\n{YUBIKEY_PUK}\n");
+    stage.signet(["token", "setup", &serial])?.input(answers).ok()?;
+    Ok(())
 }
 
 /// One `[[yubikey]]` of agent.toml, unlocked by the file that [`Desk::insert_set_up`] writes.

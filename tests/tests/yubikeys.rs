@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
-use signet_tests::{Desk, Stage, YUBIKEY_PIN, YUBIKEY_PUK, wait_until, yubikey_table};
+use signet_tests::{Desk, Stage, YUBIKEY_PIN, YUBIKEY_PUK, set_up, wait_until, yubikey_table};
 use virtual_yubikey::{Fault, Mishap, Version};
 
 const GUN: &str = "example.com/acme/app";
@@ -221,10 +221,7 @@ fn a_role_can_want_keys_that_are_attested() -> Result<()> {
     let convert = stage.home.call("/usr/bin/openssl").args(["x509", "-inform", "DER", "-in"]).args([&der]);
     convert.args(["-out"]).args([&anchor]).ok()?;
     let yubikey = desk.pcscd.insert(0, card)?;
-    yubikey.rest_finger(true);
-    let answers = format!("{YUBIKEY_PIN}\n{YUBIKEY_PUK}\n");
-    stage.signet(["token", "setup", "4711"])?.input(answers).ok()?;
-    stage.home.write("yubikey.pin", YUBIKEY_PIN)?;
+    set_up(&stage, &yubikey)?;
     stage.signet(["agent", "stop"])?.ok()?;
     let rule = "[keys]\nattested-roles = [\"root\"]\n";
     let anchors = format!("[attestation]\nanchors = [\"{}\"]\n", anchor.display());
@@ -236,11 +233,11 @@ fn a_role_can_want_keys_that_are_attested() -> Result<()> {
     stage.signet(["key", "generate", "--token", "4711", "--slot", "9a", "--touch", "never"])?.ok()?;
     let keys = stage.signet(["key", "list", "--json"])?.ok()?;
     keys.says(&["\"attestation\": \"verified\"", "\"touch_policy\": \"never\""])?;
-    let id = root_on(&stage, "yubikey:4711/9a")?;
+    let id = stage.key_id_in("yubikey:4711/9a")?;
     let second = "example.com/acme/second";
     stage.signet(["init", second, "--root", &id])?.fails_with(3)?.says(&["touched every time"])?;
     stage.signet(["key", "generate", "--token", "4711", "--slot", "9c"])?.ok()?;
-    let id = root_on(&stage, "yubikey:4711/9c")?;
+    let id = stage.key_id_in("yubikey:4711/9c")?;
     stage.signet(["token", "attest", &id])?.ok()?.says(&["5.7.1", "always", "made on a YubiKey"])?;
     stage.signet(["init", "example.com/acme/third", "--root", &id])?.ok()?;
     Ok(())
@@ -356,17 +353,6 @@ fn a_lost_pin_costs_no_key() -> Result<()> {
     let file = stage.home.write("file", "content")?;
     stage.signet(["add", GUN, "v1", "-p"])?.args([&file]).ok()?;
     Ok(())
-}
-
-/// The ID of the root key in that place.
-fn root_on(stage: &Stage, place: &str) -> Result<String> {
-    let listed = stage.signet(["key", "list", "--json"])?.ok()?.stdout;
-    let keys: serde_json::Value = serde_json::from_str(&listed)?;
-    let is_there = |key: &&serde_json::Value| {
-        key["places"].as_array().is_some_and(|places| places.iter().any(|found| found["uri"] == place))
-    };
-    let key = keys.as_array().and_then(|keys| keys.iter().find(is_there)).context("no key is there")?;
-    Ok(key["key_id"].as_str().context("a key without an ID")?.to_owned())
 }
 
 /// How a log might write bytes down.

@@ -44,6 +44,8 @@ fn of_pcsc(error: Pcsc, reached: Reached) -> Fault {
                 .to_owned(),
             reached: Reached::Nothing,
         },
+        // Told when a transaction begins or the card is opened while somebody resets it, before anything is sent.
+        Pcsc::ResetCard | Pcsc::ProtoMismatch => Fault::Lost { what: IN_USE.to_owned(), reached: Reached::Nothing },
         Pcsc::SecurityViolation => Fault::Refused { what: NO_PERMISSION.to_owned(), reached: Reached::Nothing },
         Pcsc::NoService | Pcsc::ServiceStopped => lost(NO_SERVICE.to_owned()),
         // It went, and nobody has noticed yet.
@@ -59,6 +61,9 @@ fn of_pcsc(error: Pcsc, reached: Reached) -> Fault {
         other => lost(format!("PC/SC: {other}")),
     }
 }
+
+/// Between two of our requests somebody else selected another application, or reset the card when it had finished.
+pub(super) const IN_USE: &str = "another program used it at the same moment";
 
 /// pcscd is not there.
 pub(super) const NO_SERVICE: &str =
@@ -91,6 +96,9 @@ mod tests {
         let pulled = Error::PcscError { inner: Some(Pcsc::NotTransacted) };
         assert_eq!(fault_after(pulled, Reached::Unknown).reached(), Reached::Unknown);
         assert!(fault(pulled).heals());
+        let reset = Error::PcscError { inner: Some(Pcsc::ResetCard) };
+        assert_eq!(fault_after(reset, Reached::Unknown).reached(), Reached::Nothing);
+        assert!(fault(reset).heals());
         assert_eq!(fault_after(Error::GenericError, Reached::Unknown).reached(), Reached::Nothing);
         assert_eq!(fault_after(Error::ParseError, Reached::Unknown).reached(), Reached::Unknown);
         assert_eq!(fault(Error::WrongPin { tries: 0 }), Fault::PinBlocked);

@@ -9,7 +9,7 @@ use yubikey::piv::sign_data;
 
 use super::card::Card;
 use super::desk::Seat;
-use super::fault::{fault, fault_after};
+use super::fault::{IN_USE, fault, fault_after};
 use super::secret::{SECRET_BYTES, show_pin};
 use super::signature::{algorithm_id, block, from_card};
 use super::{PinPolicy, facts, keys};
@@ -180,11 +180,10 @@ impl Session for YubikeySession {
                     })
                 }
                 Err(yubikey::Error::AuthenticationError) if touch.is_over() => Err(Fault::TouchTimeout),
-                // Between the PIN and the signature another program selected another application.
-                Err(yubikey::Error::AuthenticationError) => Err(Fault::Lost {
-                    what: "another program used it at the same moment".to_owned(),
-                    reached: Reached::Nothing,
-                }),
+                // The PIN that was shown just now is not known any more.
+                Err(yubikey::Error::AuthenticationError) => {
+                    Err(Fault::Lost { what: IN_USE.to_owned(), reached: Reached::Nothing })
+                }
                 Err(error) => Err(fault_after(error, Reached::Unknown)),
             }
         })

@@ -27,14 +27,18 @@ struct Private {
     handle: ObjectHandle,
     key_type: KeyType,
     id: Vec<u8>,
+    /// Unless it says that it does not: libykcs11 shows the key that attests others, which signs nothing else.
+    signs: bool,
 }
 
-/// Every key pair that is seen: by its public key, else by a certificate. While private keys are seen, only those with one.
+/// Every key pair that is seen: by its public key, else by a certificate. While private keys are seen, only those with one
+/// that signs.
 pub(super) fn keys(session: &RawSession) -> Result<Vec<KeyObject>, Fault> {
     let private = private_keys(session)?;
     let mut keys: Vec<KeyObject> = Vec::new();
     for candidate in public_keys(session)?.into_iter().chain(certified_keys(session)?) {
-        let has_private = private.is_empty() || private.iter().any(|private| private.id == candidate.id);
+        let has_private =
+            private.is_empty() || private.iter().any(|private| private.signs && private.id == candidate.id);
         if has_private && !keys.iter().any(|key| key.public.name() == candidate.public.name()) {
             keys.push(candidate);
         }
@@ -61,9 +65,9 @@ fn private_keys(session: &RawSession) -> Result<Vec<Private>, Fault> {
     let template = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Token(true)];
     let mut found = Vec::new();
     for handle in session.find_objects(&template).map_err(fault)? {
-        let object = Object::read(session, handle, &[AttributeType::Id, AttributeType::KeyType])?;
+        let object = Object::read(session, handle, &[AttributeType::Id, AttributeType::KeyType, AttributeType::Sign])?;
         if let Some(key_type) = object.key_type {
-            found.push(Private { handle, key_type, id: object.id });
+            found.push(Private { handle, key_type, id: object.id, signs: object.sign != Some(false) });
         }
     }
     Ok(found)
@@ -122,6 +126,7 @@ struct Object {
     id: Vec<u8>,
     label: String,
     key_type: Option<KeyType>,
+    sign: Option<bool>,
     ec_params: Vec<u8>,
     ec_point: Vec<u8>,
     modulus: Vec<u8>,
@@ -138,6 +143,7 @@ impl Object {
                 Attribute::Id(id) => object.id = id,
                 Attribute::Label(label) => object.label = String::from_utf8_lossy(&label).into_owned(),
                 Attribute::KeyType(key_type) => object.key_type = Some(key_type),
+                Attribute::Sign(sign) => object.sign = Some(sign),
                 Attribute::EcParams(bytes) => object.ec_params = bytes,
                 Attribute::EcPoint(bytes) => object.ec_point = bytes,
                 Attribute::Modulus(bytes) => object.modulus = bytes,
