@@ -143,8 +143,11 @@ impl<T: Token> Owner<T> {
             if let Err(fault) = self.ensure(Urgency::Idle).and_then(|()| self.use_pin_file()) {
                 self.lose(&fault);
             }
-        } else if let Ok(facts) = self.token.info() {
-            self.refused.insert(&facts.serial, &in_file);
+            return;
+        }
+        let serial = self.board.state().facts.as_ref().map(|facts| facts.serial.clone());
+        if let Some(serial) = serial {
+            self.refused.insert(&serial, &in_file);
         }
     }
 

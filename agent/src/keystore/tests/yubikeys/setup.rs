@@ -1,11 +1,11 @@
 //! New cards, lost PINs, keys from elsewhere, and what a card states about its keys.
 
 use signet_tuf::Algorithm;
-use virtual_yubikey::{Card, Pcscd, Version};
+use virtual_yubikey::{Card, Fault, Mishap, Pcscd, Status, Version};
 
 use super::{Desk, PIN, factory_key, slot, untouched};
-use crate::config::YubikeysConfig;
-use crate::keystore::tests::{Lab, alone, connection, secret};
+use crate::config::{YubikeyConfig, YubikeysConfig};
+use crate::keystore::tests::{Lab, alone, connection, eventually, scope, secret};
 use crate::keystore::{
     Attestations, CardSetup, KeystoreError, Keystores, LastTry, Origin, PinPolicy, PivOptions, Place, TouchPolicy,
     Tries,
@@ -110,12 +110,13 @@ fn a_blocked_pin_is_unblocked_by_the_puk_and_a_blocked_puk_by_nobody() {
         desk.unlock(4711, "654321").await.unwrap();
         desk.sign(&key).await.unwrap();
 
-        for _ in 0..2 {
-            unblock("00000000", "654321", LastTry::Keep).await.unwrap_err();
+        for wrong in ["00000000", "00000000", "00000001", "00000002"] {
+            unblock(wrong, "654321", LastTry::Keep).await.unwrap_err();
         }
+        assert_eq!(yubikey.card().piv.puk.left, 1, "a refused PUK is not sent again");
         let kept = unblock("12345678", "654321", LastTry::Keep).await.unwrap_err();
         assert!(matches!(kept, KeystoreError::LastTry { .. }), "{kept:?}");
-        unblock("00000000", "654321", LastTry::Spend).await.unwrap_err();
+        unblock("00000003", "654321", LastTry::Spend).await.unwrap_err();
         let blocked = unblock("12345678", "654321", LastTry::Spend).await.unwrap_err();
         assert!(matches!(blocked, KeystoreError::PukBlocked { .. }), "{blocked:?}");
         // its keys still sign
@@ -124,6 +125,79 @@ fn a_blocked_pin_is_unblocked_by_the_puk_and_a_blocked_puk_by_nobody() {
         keystores.reset("4711").await.unwrap();
         let token = desk.token(4711).await.unwrap();
         assert!(token.slots.is_empty() && token.card.unwrap().default_pin == Some(true));
+    });
+}
+
+#[test]
+fn a_set_up_that_is_cut_short_says_what_was_done_and_loses_no_key() {
+    alone(async |lab: Lab| {
+        let desk = Desk::new(&lab, 1);
+        let yubikey = desk.insert(0, Version(5, 7, 1), 4711).await;
+        let factory = yubikey.card().piv.management_key().to_vec();
+        // PUT DATA, then SET MANAGEMENT KEY
+        for (instruction, done) in [(0xdb, "pin, puk"), (0xff, "pin, puk")] {
+            let mishap = Mishap::Status(Status(0x6581));
+            yubikey.card().faults.push(Fault { instruction, mishap, times: 1 });
+            let (changed, then) = desk.keystores.set_up("4711", factory_setup()).await.unwrap();
+            assert_eq!(changed.join(", "), done);
+            let error = then.unwrap_err();
+            assert!(matches!(&error, KeystoreError::HalfDone { done: said, .. } if said == done), "{error:?}");
+            assert!(error.to_string().contains("got a new pin, puk"), "{error}");
+            assert_eq!(yubikey.card().piv.management_key(), factory, "the old key is still valid");
+            desk.keystores.reset("4711").await.unwrap();
+        }
+        let (changed, then) = desk.keystores.set_up("4711", factory_setup()).await.unwrap();
+        then.unwrap();
+        assert_eq!(changed.len(), 3);
+        assert_ne!(yubikey.card().piv.management_key(), factory);
+    });
+}
+
+#[test]
+fn a_pin_file_that_cannot_be_right_is_not_tried() {
+    alone(async |lab: Lab| {
+        use std::os::unix::fs::PermissionsExt;
+        let file = lab.path("pin");
+        std::fs::write(&file, "271828\n").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let pcscd = Pcscd::start_at(lab.path("pcscd.comm"), 1).unwrap();
+        let listed = vec![YubikeyConfig { serial: 4711, pin_file: Some(file), roles: Vec::new() }];
+        let config = YubikeysConfig { listed, ..YubikeysConfig::default() };
+        let keystores = Keystores::start(&[], &config, Attestations::default()).unwrap();
+        let desk = Desk { pcscd, keystores, me: connection() };
+        let yubikey = desk.insert(0, Version(5, 7, 1), 4711).await;
+        assert!(desk.token(4711).await.unwrap().trouble.unwrap().contains("still the factory's"));
+        assert_eq!(yubikey.card().counts.pins, 0);
+        // the PIN of the file is chosen, and unlocks at once
+        let (_, then) = desk.keystores.set_up("4711", factory_setup()).await.unwrap();
+        then.unwrap();
+        eventually("it is unlocked", async || desk.token(4711).await.is_some_and(|token| token.unlocked)).await;
+        // another is chosen, and the file's is never shown
+        let (old, new) = (secret("271828"), secret("999999"));
+        desk.keystores.change_pin("4711", old, new, LastTry::Keep).await.unwrap();
+        yubikey.pull();
+        eventually("it is gone", async || desk.token(4711).await.is_some_and(|token| !token.present)).await;
+        yubikey.plug();
+        eventually("it is back", async || desk.token(4711).await.is_some_and(|token| token.present)).await;
+        assert!(!desk.token(4711).await.unwrap().unlocked);
+        assert_eq!(yubikey.card().piv.pin.left, 3);
+    });
+}
+
+#[test]
+fn a_pin_is_not_forgotten_because_others_guess() {
+    alone(async |lab: Lab| {
+        let desk = Desk::new(&lab, 1);
+        let yubikey = desk.insert(0, Version(5, 7, 1), 4711).await;
+        desk.unlock(4711, PIN).await.unwrap();
+        let key = desk.generate(4711, untouched()).await.unwrap();
+        yubikey.card().piv.pin.left = 1;
+        assert!(matches!(desk.sign(&key).await, Err(KeystoreError::Locked { .. })), "the last try is not spent");
+        assert_eq!(yubikey.card().piv.pin.left, 1);
+        assert!(matches!(desk.unlock(4711, PIN).await, Err(KeystoreError::LastTry { .. })));
+        let (pin, scope) = (secret(PIN), scope(&desk.me));
+        desk.keystores.unlock_token("4711", pin, scope, LastTry::Spend).await.expect("it is still the right one");
+        desk.sign(&key).await.unwrap();
     });
 }
 
