@@ -116,8 +116,20 @@ impl Pcscd {
         let log = File::create(self.directory.path().join("log"))?;
         let socket = UnixListener::bind(self.socket())?;
         let script = "exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec /usr/sbin/pcscd \"$@\"";
-        let child = Command::new("/bin/sh")
-            .args(["-c", script, "pcscd", "--foreground", "--debug", "--apdu", "--config"])
+        // prctl(2) PR_SET_PDEATHSIG: a test that is killed takes it with it
+        let child = Command::new("/usr/bin/setpriv")
+            .args([
+                "--pdeathsig",
+                "KILL",
+                "/bin/sh",
+                "-c",
+                script,
+                "pcscd",
+                "--foreground",
+                "--debug",
+                "--apdu",
+                "--config",
+            ])
             .arg(self.directory.path().join("readers"))
             .stdin(Stdio::from(OwnedFd::from(socket)))
             .stdout(log.try_clone()?)

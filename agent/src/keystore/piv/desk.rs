@@ -21,6 +21,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(8);
 /// A card that cannot be opened is tried again so often.
 const RETRY: Duration = Duration::from_secs(1);
+/// So often at most, if it does not seem to be a YubiKey.
+const MOMENTS: u32 = 5;
 
 /// Where YubiKeys are now.
 #[derive(Debug, Default)]
@@ -176,7 +178,10 @@ enum Found {
     /// Another card, or one that was looked at in vain.
     Other,
     /// In use by somebody who wants it alone, or not ready: to be tried again.
-    Unopened,
+    Unopened {
+        /// How often it was.
+        tries: u32,
+    },
 }
 
 impl Watcher {
@@ -241,7 +246,7 @@ impl Watcher {
         if !present || state.event_count() != moves {
             self.went(state.name(), card);
         }
-        if present && matches!(card, Found::Nothing | Found::Unopened) {
+        if present && matches!(card, Found::Nothing | Found::Unopened { .. }) {
             self.came(state.name(), card);
         }
     }
@@ -249,6 +254,7 @@ impl Watcher {
     fn came(&mut self, reader: &CStr, card: &mut Found) {
         self.stays = self.stays.saturating_add(1);
         self.shared.state().unopened = None;
+        let tries = if let Found::Unopened { tries } = card { *tries } else { 0 };
         let seat = Seat { reader: reader.to_owned(), stay: self.stays };
         *card = match seat.open() {
             Ok(yubikey) => {
@@ -259,12 +265,15 @@ impl Watcher {
                 (self.on_change)(serial);
                 Found::YubiKey(serial)
             }
-            Err(yubikey::Error::PcscError { inner: Some(pcsc::Error::ProtoMismatch) }) => Found::Other,
+            // It speaks another protocol; but a card that is being reset seems to, for a moment.
+            Err(yubikey::Error::PcscError { inner: Some(pcsc::Error::ProtoMismatch) }) if tries >= MOMENTS => {
+                Found::Other
+            }
             Err(error @ yubikey::Error::PcscError { .. }) => {
                 let why = fault(error).describe();
                 tracing::debug!(reader = seat.reader(), why, "a card cannot be opened");
                 self.shared.state().unopened = Some(format!("the card in {} cannot be opened: {why}", seat.reader()));
-                return *card = Found::Unopened;
+                return *card = Found::Unopened { tries: tries.saturating_add(1) };
             }
             Err(error) => {
                 tracing::debug!(reader = seat.reader(), %error, "a card is no YubiKey with PIV");
@@ -335,7 +344,7 @@ impl Seen {
         // The first question about a reader is answered at once.
         if self.states.iter().skip(1).any(|state| state.current_state() == Flags::UNAWARE) {
             Duration::ZERO
-        } else if self.cards.iter().any(|(card, _)| matches!(card, Found::Unopened)) {
+        } else if self.cards.iter().any(|(card, _)| matches!(card, Found::Unopened { .. })) {
             RETRY
         } else {
             ROUND

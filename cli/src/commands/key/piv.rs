@@ -12,7 +12,7 @@ pub(super) struct PivArgs {
     /// Slot of a YubiKey: 9a, 9c, 9d, 9e, 82 to 95 [default: the first free one of 9c, 9a, 9d, 9e, 82 to 95]
     #[arg(long, value_name = "SLOT", requires = "token")]
     slot: Option<String>,
-    /// Whether a YubiKey wants to be touched for a signature [default: always for root and targets, else cached]
+    /// Whether a YubiKey wants to be touched for a signature [default: always]
     #[arg(long, value_name = "POLICY", value_parser = ["always", "cached", "never"], requires = "token")]
     touch: Option<String>,
     /// When a YubiKey wants its PIN [default: once]
