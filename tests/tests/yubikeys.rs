@@ -118,7 +118,8 @@ fn whoever_gives_up_waiting_leaves_the_agent_at_work() -> Result<()> {
     let mut publish = stage.signet(["publish", GUN])?.background(&stage.home.path().join("publish.log"))?;
     ensure!(yubikey.blinks_within(SOON), "it does not blink");
     let pid = Pid::from_raw(i32::try_from(publish.pid())?).context("a process")?;
-    kill_process(pid, Signal::INT)?;
+    // not SIGINT, which a shell may have told its background jobs to ignore
+    kill_process(pid, Signal::TERM)?;
     wait_until("the client ends at once", Duration::from_secs(2), || publish.exited().is_some())?;
     // others are served while it still blinks
     stage.signet(["key", "list"])?.ok()?.says(&["yubikey 4711/9c"])?;

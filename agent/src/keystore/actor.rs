@@ -32,6 +32,7 @@ pub(super) struct Keystore {
     module: Option<PathBuf>,
     roles: Vec<String>,
     expected: bool,
+    has_pin_file: bool,
     patience: Duration,
     owner: SyncSender<Command>,
     /// Before the queue: its sessions are closed by the last signing thread, not by who drops this.
@@ -67,6 +68,7 @@ impl Keystore {
         let name = setup.name;
         let board = Board::new(&name, setup.events);
         let (sender, inbox) = sync_channel(QUEUE);
+        let has_pin_file = setup.pin_file.is_some();
         let owner = Owner::new(token.clone(), board.clone(), setup.pin_file, setup.refused);
         thread(&format!("token-{name}"), running, move || owner.run(&inbox))?;
 
@@ -81,7 +83,7 @@ impl Keystore {
             })?;
         }
         let (module, roles, expected, patience) = (setup.module, setup.roles, setup.expected, setup.patience);
-        Ok(Self { module, roles, expected, patience, owner: sender, direct, jobs, board })
+        Ok(Self { module, roles, expected, has_pin_file, patience, owner: sender, direct, jobs, board })
     }
 
     pub(super) fn name(&self) -> &str {
@@ -110,6 +112,10 @@ impl Keystore {
 
     /// Has a PIN forgotten that a person entered.
     pub(super) fn forget(&self) {
+        if !self.has_pin_file {
+            // From here on nobody signs, even if its owner is held up by a token that hangs.
+            self.board.state().unlocks.clear();
+        }
         if self.owner.try_send(Command::Forget).is_err() {
             tracing::error!(token = self.name(), "its owner does not answer: its PIN is not forgotten");
         }
@@ -165,6 +171,7 @@ impl Keystore {
     }
 
     pub(super) async fn lock(&self) -> Result<(), KeystoreError> {
+        self.board.state().unlocks.clear();
         ask(&self.owner, self.name(), |reply| Command::Lock { reply }).await
     }
 

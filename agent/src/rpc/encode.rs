@@ -169,7 +169,12 @@ pub(super) fn event(event: Event, is_yubikey: impl Fn(&str) -> bool) -> v1::Toke
             v1::TokenEvent { gun: purpose.gun, role: purpose.role, ..about(Kind::TouchEnded, token) }
         }
         Event::TriesLeft { token, tries: left } => {
-            let token = v1::Token { tries: tries(left).into(), ..named(token) };
+            let counted = |left| v1::YubiKey {
+                pin: Some(count(Count { left: Some(left), most: None })),
+                ..v1::YubiKey::default()
+            };
+            let yubikey = if let Tries::Left(left) = left { Some(counted(left)) } else { None };
+            let token = v1::Token { tries: tries(left).into(), yubikey, ..named(token) };
             v1::TokenEvent { kind: Kind::TriesLeft.into(), token: Some(token), ..v1::TokenEvent::default() }
         }
     }
