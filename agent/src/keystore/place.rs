@@ -88,6 +88,14 @@ pub struct KeyInfo {
     pub slots: Vec<(String, SlotFacts)>,
 }
 
+impl KeyInfo {
+    /// Whether somebody who says `key`, a name or a canonical ID in hexadecimal, means this one.
+    #[must_use]
+    pub fn is_called(&self, key: &str) -> bool {
+        self.key_id.to_string() == key || self.name.is_some_and(|name| name.to_string() == key)
+    }
+}
+
 /// All keys, with what could not be read beside them.
 #[derive(Debug, Clone, Default)]
 pub struct Listing {

@@ -173,7 +173,7 @@ impl keys_server::Keys for Services {
         let connection = self.caller(&request)?;
         let wanted = request.into_inner().key;
         let listing = self.signing.keystores.list(None, &connection).await;
-        let found = listing.keys.into_iter().find(|info| is_meant(info, &wanted));
+        let found = listing.keys.into_iter().find(|info| info.is_called(&wanted));
         let info = found.ok_or_else(|| status::status(KeystoreError::UnknownKey { key: wanted.clone() }))?;
         let slot = info.places.iter().find_map(|(place, _)| place.slot().map(|slot| (place.clone(), slot)));
         let (Some((place, (token, slot))), Some(public)) = (slot, info.public.as_ref()) else {
@@ -247,13 +247,9 @@ impl Services {
     /// A key of a trust directory's files.
     async fn file_key(&self, dir: &TrustDir, wanted: &str, connection: &Arc<Connection>) -> Result<KeyInfo, Status> {
         let listing = self.signing.keystores.list(Some(dir), connection).await;
-        let found = listing.keys.into_iter().find(|info| is_meant(info, wanted));
+        let found = listing.keys.into_iter().find(|info| info.is_called(wanted));
         found.ok_or_else(|| status::status(KeystoreError::UnknownKey { key: wanted.to_owned() }))
     }
-}
-
-fn is_meant(info: &KeyInfo, wanted: &str) -> bool {
-    info.key_id.to_string() == wanted || info.name.is_some_and(|name| name.to_string() == wanted)
 }
 
 async fn record_import(signing: &Signing, connection: &Connection, info: &KeyInfo) -> Result<(), SignError> {

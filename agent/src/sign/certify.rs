@@ -101,7 +101,7 @@ impl Signing {
         let found = listing
             .keys
             .into_iter()
-            .find(|info| info.key_id.to_string() == key || info.name.is_some_and(|name| name.to_string() == key))
+            .find(|info| info.is_called(key))
             .ok_or_else(|| KeystoreError::UnknownKey { key: key.to_owned() })?;
         if let Some(public) = found.public {
             return Ok(public);

@@ -38,9 +38,8 @@ impl Signing {
     ) -> Result<(), SignError> {
         let listing = self.keystores.list(trust_dir, connection).await;
         let is_meant = |info: &KeyInfo| {
-            let named = info.key_id.to_string() == key || info.name.is_some_and(|name| name.to_string() == key);
             let on_token = info.places.iter().any(|(place, _)| place.token().is_some());
-            if key.is_empty() { on_token } else { named }
+            if key.is_empty() { on_token } else { info.is_called(key) }
         };
         let meant: Vec<KeyInfo> = listing.keys.into_iter().filter(is_meant).collect();
         if meant.is_empty() && !key.is_empty() {

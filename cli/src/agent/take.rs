@@ -5,7 +5,7 @@ use signet_tuf::KeyId;
 use tonic::transport::Channel;
 use zeroize::Zeroizing;
 
-use super::{AgentError, Client, PivOptions, answered, keys_client, touch, unlock};
+use super::{AgentError, Client, PivOptions, answered, keys_client, touch, unlock, warn_of};
 use crate::secret::Passphrase;
 
 /// A private key from elsewhere.
@@ -131,7 +131,9 @@ impl Client {
                 (done, _) => return done,
             }
         };
-        imported(self.unlocking(touch::perhaps_yubikey(token), opened).await?)
+        let made = self.unlocking(touch::perhaps_yubikey(token), opened).await?;
+        warn_of(&made.notices);
+        imported(made)
     }
 }
 

@@ -110,6 +110,8 @@ impl Card {
             block(|wrong| yubikey.verify_pin(wrong))?;
             block(|wrong| yubikey.change_puk(wrong, wrong))?;
             yubikey.reset_device().map_err(fault)?;
+            self.refused_pins.clear();
+            self.refused_puks.clear();
             self.forget_pin();
             Ok(())
         })
@@ -134,9 +136,9 @@ impl Card {
             self.refused_puks.clear();
             changed.push("puk");
         }
-        if setup.protect_management_key {
+        if let Some(management_key) = present.management_key {
             self.with_pin(pin, || yubikey.verify_pin(pin.expose()))?;
-            protect_management_key(yubikey, present.management_key, &setup.management_key)?;
+            protect_management_key(yubikey, management_key, &setup.management_key)?;
             changed.push("management-key");
         }
         Ok(())
@@ -169,13 +171,11 @@ impl Card {
     }
 }
 
-/// Which management key the card has now.
+/// Which management key the card has now, and gets another for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PresentKey {
     /// The one that was given.
     Given,
-    /// The one that it keeps behind its PIN.
-    Protected,
     /// The factory's.
     Factory,
 }
@@ -184,7 +184,8 @@ enum PresentKey {
 struct Present {
     pin: Secret,
     puk: Secret,
-    management_key: PresentKey,
+    /// None if it stays.
+    management_key: Option<PresentKey>,
 }
 
 impl Present {
@@ -211,7 +212,10 @@ impl Present {
                 fits_as_new(name, new, factory)?;
             }
         }
-        let needs_pin = !setup.new_pin.is_empty() || setup.protect_management_key;
+        // A random one that the card keeps already is not replaced: its only copy would be overwritten.
+        let is_kept = facts.management_key_protected && facts.default_management_key != Some(true);
+        let replaces_key = setup.protect_management_key && !is_kept;
+        let needs_pin = !setup.new_pin.is_empty() || replaces_key;
         let pin = present("PIN", needs_pin, &setup.pin, is_factory(facts.default_pin), FACTORY_PIN)?;
         let needs_puk = !setup.new_puk.is_empty();
         let puk = present("PUK", needs_puk, &setup.puk, is_factory(facts.default_puk), FACTORY_PUK)?;
@@ -221,14 +225,11 @@ impl Present {
         if needs_puk && !(setup.puk.is_empty() && is_factory(facts.default_puk)) {
             spends_no_last_try("puk", facts.puk.tries(), LastTry::Keep)?;
         }
-        let management_key = if !setup.management_key.is_empty() {
-            PresentKey::Given
-        } else if facts.management_key_protected {
-            PresentKey::Protected
-        } else if is_factory(facts.default_management_key) || !setup.protect_management_key {
-            PresentKey::Factory
-        } else {
-            return Err(Fault::ManagementKey { wrong: false });
+        let management_key = match (replaces_key, setup.management_key.is_empty()) {
+            (false, _) => None,
+            (true, false) => Some(PresentKey::Given),
+            (true, true) if is_factory(facts.default_management_key) => Some(PresentKey::Factory),
+            (true, true) => return Err(Fault::ManagementKey { wrong: false }),
         };
         Ok(Self { pin, puk, management_key })
     }
@@ -245,22 +246,22 @@ fn present(name: &str, needed: bool, given: &Secret, is_factory: bool, factory: 
     }
 }
 
-/// Stores a new random management key on the card. At no moment is the key that is valid stored nowhere: it is written
-/// behind the PIN before it becomes valid, and if that cannot be read back, the old one is made valid again.
+/// Stores a new random management key on the card, in place of one that is known elsewhere. At no moment is the key that
+/// is valid known nowhere: the new one is written behind the PIN before it becomes valid, and if the card then does not
+/// say that it keeps it, the old one is made valid again, and what was behind the PIN before is written back.
 fn protect_management_key(yubikey: &mut YubiKey, present: PresentKey, given: &Secret) -> Result<(), Fault> {
     let factory = MgmKey::get_default(yubikey).map_err(fault)?;
     let kind = factory.algorithm_id();
     let old = match present {
         PresentKey::Given => management_key(yubikey, given)?,
-        PresentKey::Protected => MgmKey::get_protected(yubikey).map_err(fault)?,
         PresentKey::Factory => factory,
     };
-    let printed = match yubikey.fetch_object(PRINTED) {
+    let mut before = match yubikey.fetch_object(PRINTED) {
         Ok(object) => object,
         Err(Error::NotFound) => Zeroizing::default(),
         Err(error) => return Err(fault(error)),
     };
-    if !printed.is_empty() && printed.first() != Some(&0x88) {
+    if !before.is_empty() && before.first() != Some(&0x88) {
         return Err(Fault::Unsupported(
             "a stored management key: somebody else's data is where it belongs (object 5FC109); keep the present one"
                 .to_owned(),
@@ -274,7 +275,7 @@ fn protect_management_key(yubikey: &mut YubiKey, present: PresentKey, given: &Se
     yubikey.save_object(PRINTED, &mut stored).map_err(fault)?;
     let made = new.set_protected(yubikey).map_err(fault);
     let read_back = MgmKey::get_protected(yubikey).is_ok_and(|read| read.as_ref() == new.as_ref());
-    if made.is_ok() && read_back {
+    if made.is_ok() && read_back && facts::is_protected(yubikey) {
         return Ok(());
     }
     // If the old one is still valid it is shown; if the new one is, it was shown by making it valid.
@@ -285,6 +286,7 @@ fn protect_management_key(yubikey: &mut YubiKey, present: PresentKey, given: &Se
             reached: Reached::Nothing,
         })?;
     }
+    yubikey.save_object(PRINTED, &mut before).map_err(fault)?;
     made.and(Err(Fault::Corrupt("the management key that it stored".to_owned())))
 }
 

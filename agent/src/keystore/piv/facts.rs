@@ -128,7 +128,7 @@ fn name(algorithm: yubikey::MgmAlgorithmId) -> &'static str {
 }
 
 /// Yubico's administrative data: 80 { 81 flags, 82 salt, 83 time }.
-fn is_protected(yubikey: &mut YubiKey) -> bool {
+pub(super) fn is_protected(yubikey: &mut YubiKey) -> bool {
     let Ok(object) = yubikey.fetch_object(ADMIN_DATA) else { return false };
     let flags = match object.as_slice() {
         [0x80, _, 0x81, 1, flags, ..] => *flags,

@@ -45,7 +45,7 @@ pub(super) struct SetupArgs {
     /// File with the present management key in hex, if it is neither the factory's nor stored on the YubiKey
     #[arg(long, value_name = "FILE", conflicts_with = "keep_management_key")]
     management_key_file: Option<PathBuf>,
-    /// Keep the present management key; otherwise a new one is stored on the YubiKey, behind the PIN
+    /// Keep the present management key; otherwise a new one is stored on the YubiKey, behind the PIN, unless there is one already
     #[arg(long)]
     keep_management_key: bool,
 }

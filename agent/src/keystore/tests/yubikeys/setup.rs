@@ -63,6 +63,23 @@ fn a_new_card_is_set_up_and_then_needs_its_pin_alone() {
             let again = desk.keystores.set_up(&token, factory_setup()).await.unwrap_err();
             assert!(matches!(again, KeystoreError::SecretMalformed { .. }), "{again:?}");
             assert_eq!(yubikey.card().piv.pin.left, 3);
+
+            // the management key that it keeps has one copy, and that is not touched
+            let kept = yubikey.card().piv.management_key().to_vec();
+            let present = CardSetup { pin: secret("271828"), puk: secret("31415926"), ..factory_setup() };
+            let another = CardSetup { new_pin: secret("314159"), new_puk: secret("27182818"), ..present };
+            let (changed, then) = desk.keystores.set_up(&token, another).await.unwrap();
+            then.unwrap();
+            assert_eq!(changed, ["pin", "puk"]);
+            assert_eq!(yubikey.card().piv.management_key(), kept);
+
+            let unblock = || {
+                let (factory, new) = (secret("12345678"), secret("999999"));
+                desk.keystores.unblock_pin(&token, factory, new, LastTry::Keep)
+            };
+            unblock().await.unwrap_err();
+            desk.keystores.reset(&token).await.unwrap();
+            unblock().await.expect("it was refused before, and is right again");
         }
     });
 }
@@ -125,6 +142,7 @@ fn a_blocked_pin_is_unblocked_by_the_puk_and_a_blocked_puk_by_nobody() {
         keystores.reset("4711").await.unwrap();
         let token = desk.token(4711).await.unwrap();
         assert!(token.slots.is_empty() && token.card.unwrap().default_pin == Some(true));
+        change(PIN, "271828", LastTry::Keep).await.expect("it was refused before, and is right again");
     });
 }
 
