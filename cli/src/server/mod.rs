@@ -108,7 +108,24 @@ impl Server {
     /// [`ServerError::Answer`] if that is not a key; otherwise what the server or the network said.
     pub async fn public_key(&self, gun: &Gun, role: &Role) -> Result<PublicKey, ServerError> {
         let bytes = self.get(gun, &format!("{role}.key"), MAX_KEY_BYTES).await?;
-        tls::public_key(&bytes).map_err(|problem| ServerError::Answer {
+        self.key_in(&bytes, gun, role)
+    }
+
+    /// Lets the server make another key for a role that it signs; in use once a root that names it is published.
+    ///
+    /// # Errors
+    /// [`ServerError::Answer`] if what it answers is not a key; otherwise what the server or the network said.
+    pub async fn rotate_key(&self, gun: &Gun, role: &Role) -> Result<PublicKey, ServerError> {
+        let name = format!("{role}.key");
+        let sent = self.http.post(self.collection_url(gun, &name)?).send();
+        let response = timeout(STALL, sent).await.map_err(|_| self.timed_out(STALL))?.map_err(|e| self.failed(&e))?;
+        let response = self.accepted(response, gun, &name).await?;
+        let bytes = self.read(response, MAX_KEY_BYTES, &name).await?;
+        self.key_in(&bytes, gun, role)
+    }
+
+    fn key_in(&self, answer: &[u8], gun: &Gun, role: &Role) -> Result<PublicKey, ServerError> {
+        tls::public_key(answer).map_err(|problem| ServerError::Answer {
             server: self.name.clone(),
             what: format!("the {role} key of {gun}"),
             problem,
