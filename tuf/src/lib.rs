@@ -22,6 +22,6 @@ pub use metadata::{
     DelegatedRole, Delegations, FileMeta, Hashes, Metadata, RoleKeys, Root, Snapshot, Target, Targets, Timestamp,
 };
 pub use names::{DelegationName, Gun, NameError, Role};
-pub use notary1::{Envelope, ParseError, Problem, Signature, certificate};
+pub use notary1::{Envelope, ParseError, Problem, Signature, certificate, root_certificate};
 pub use signature::BadSignature;
 pub use x509::{Certificate, CertificateError};

@@ -34,7 +34,7 @@ pub use self::{
     error::AgentError,
     keys::Place,
     piv::{PivOptions, PivPlace, attestation},
-    take::{Incoming, Sealed},
+    take::{Incoming, Opened, Sealed},
 };
 use self::{
     skew::Heard,

@@ -31,6 +31,14 @@ pub enum Sealed {
     Named(KeyId),
 }
 
+/// A private key from elsewhere that the agent holds for this connection, and that is stored nowhere yet.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// The key.
+    pub key: v1::Key,
+    passphrase: Passphrase,
+}
+
 impl Client {
     /// Stores a private key from elsewhere in a file; asks for its passphrase, or for one if it has none.
     ///
@@ -92,6 +100,45 @@ impl Client {
             key = unlock::first_passphrase(&channel, &self.prompt, &trust_dir, &incoming.role, &key).await?;
         }
         Ok((key, opened))
+    }
+
+    /// Opens an encrypted private key from elsewhere, asking for its passphrase; [`Client::keep`] stores it.
+    ///
+    /// # Errors
+    /// [`AgentError`]; with the detail `path` if the key is there already.
+    pub async fn open(&mut self, incoming: &Incoming) -> Result<Opened, AgentError> {
+        let mut request = v1::ImportKeyRequest {
+            pem: incoming.pem.to_vec(),
+            role: incoming.role.clone(),
+            gun: incoming.gun.clone(),
+            place: Some(v1::import_key_request::Place::TrustDir(self.trust_dir()?)),
+            ..v1::ImportKeyRequest::default()
+        };
+        let channel = self.channel().await?;
+        let mut candidates = self.prompt.candidates(&incoming.role, "");
+        loop {
+            let passphrase = candidates.another()?;
+            request.passphrase = passphrase.expose().to_vec();
+            match answered(keys_client(&channel).import(request.clone())).await {
+                Err(error) if error.reason() == Some(Reason::SecretIncorrect) => {}
+                done => return Ok(Opened { key: imported(done?)?, passphrase }),
+            }
+        }
+    }
+
+    /// Stores a key that was opened, under the passphrase that opened it.
+    ///
+    /// # Errors
+    /// [`AgentError`]
+    pub async fn keep(&mut self, opened: &Opened) -> Result<v1::Key, AgentError> {
+        let request = v1::ChangePassphraseRequest {
+            key: opened.key.key_id.clone(),
+            trust_dir: self.trust_dir()?,
+            old_passphrase: Vec::new(),
+            new_passphrase: opened.passphrase.expose().to_vec(),
+        };
+        let written = answered(keys_client(&self.channel().await?).change_passphrase(request)).await?;
+        written.key.ok_or_else(|| AgentError::Unexpected { what: "a changed passphrase without a key".to_owned() })
     }
 
     /// Stores a private key from elsewhere on a token; asks for its passphrase, since the token wants the key in the clear.

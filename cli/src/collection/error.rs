@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use signet_tuf::{Expires, ParseError, Version, verify::VerifyError};
 use thiserror::Error;
 
+use super::root_certificate::CertificateProblem;
 use crate::{agent::AgentError, prompt::PromptError, server::ServerError, trustdir::TrustDirError};
 
 /// Why the work on a collection stopped.
@@ -110,6 +111,14 @@ pub enum CollectionError {
         /// The server or this trust directory.
         place: String,
     },
+    /// A certificate that was given for the root key.
+    #[error("{} cannot be the certificate of the root key: {problem}", path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: Box<CertificateProblem>,
+    },
     /// A person looked and said no.
     #[error("{gun} was not signed: {findings}")]
     NotAcknowledged {
@@ -191,6 +200,7 @@ impl CollectionError {
             Self::Exists { .. } => Some(
                 "`add` and `publish` work on it as it is; for a new one under the same name delete the old one on the server first, then give --new-collection".into(),
             ),
+            Self::Certificate { problem, .. } => Some(problem.remedy().into()),
             Self::NotAcknowledged { .. } => Some("--new-collection says yes in a script".into()),
             Self::Unsigned { .. } => Some("`key list` shows the keys that are at hand".into()),
             Self::Prompt(_) | Self::NoVersionLeft { .. } => None,

@@ -13,7 +13,7 @@ use super::{
     link::Link,
 };
 use crate::{
-    agent::Place,
+    agent::{Opened, Place},
     context::Context,
     server::{Edition, MAX_METADATA_BYTES, Server, ServerError},
     trustdir::{GunDir, TrustDirError},
@@ -48,6 +48,15 @@ pub struct Wish {
 pub enum RootKey {
     /// One that is there: its canonical ID.
     Found(String),
+    /// One that is there, with the certificate that somebody else made for it.
+    Certified(PublicKey),
+    /// One from elsewhere, which is stored only once the server was asked.
+    Brought {
+        /// The key.
+        opened: Box<Opened>,
+        /// The certificate that somebody else made for it; without it one is made here.
+        certificate: Option<PublicKey>,
+    },
     /// None is there.
     ToMake,
 }
@@ -146,12 +155,18 @@ async fn make(
         SnapshotKey::Servers => Some(server.public_key(gun, &Role::Snapshot).await?),
         SnapshotKey::Ours => None,
     };
-    let root = match root_key {
-        RootKey::Found(id) => id,
+    let (root, certificate) = match root_key {
+        RootKey::Found(id) => (id, None),
+        RootKey::Certified(certificate) => (certificate.canonical_id().to_string(), Some(certificate)),
+        RootKey::Brought { opened, certificate } => {
+            let key = context.agent.keep(&opened).await?;
+            made.push(format!("root {}", key.key_id));
+            (key.key_id, certificate)
+        }
         RootKey::ToMake => {
             let key = context.agent.generate(&Role::Root, None, Place::Rule, ALGORITHM).await?;
             made.push(format!("root {}", key.key_id));
-            key.key_id
+            (key.key_id, None)
         }
     };
     let targets = own_key(context, dir, &Role::Targets, wish, made).await?;
@@ -159,8 +174,13 @@ async fn make(
         Some(key) => key,
         None => own_key(context, dir, &Role::Snapshot, wish, made).await?,
     };
-    let certificate = context.agent.certify(&root, gun, now).await?;
-    let root = PublicKey::from_certificate_pem(&certificate).map_err(|e| unusable(gun, &Role::Root, &e.to_string()))?;
+    let root = match certificate {
+        Some(certificate) => certificate,
+        None => {
+            let made = context.agent.certify(&root, gun, now).await?;
+            PublicKey::from_certificate_pem(&made).map_err(|e| unusable(gun, &Role::Root, &e.to_string()))?
+        }
+    };
     let keys =
         [(&Role::Root, root), (&Role::Targets, targets), (&Role::Snapshot, snapshot), (&Role::Timestamp, timestamp)];
     let draft = Draft {

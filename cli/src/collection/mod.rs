@@ -11,6 +11,7 @@ pub mod init;
 pub mod link;
 mod pinning;
 pub mod publish;
+pub mod root_certificate;
 pub mod search;
 #[cfg(test)]
 mod tests;

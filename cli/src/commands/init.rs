@@ -1,11 +1,20 @@
 //! `init`: makes a collection, here.
 
+use std::path::{Path, PathBuf};
+
 use clap::Args;
+use signet_tuf::Gun;
 use time::OffsetDateTime;
 
-use super::{key, names::gun};
+use super::{
+    key::{self, import},
+    names::gun,
+};
 use crate::{
-    collection::init::{NewCollection, RootKey, SnapshotKey, Wish, init, root_key, why_not_root},
+    collection::{
+        init::{NEVER_ROOT, NewCollection, RootKey, SnapshotKey, Wish, init, root_key, why_not_root},
+        root_certificate::{at_hand, of_key},
+    },
     commands::publish,
     context::Context,
     exit::CliError,
@@ -27,6 +36,13 @@ pub struct InitArgs {
     /// several the one with the smallest ID; a new one if there is none
     #[arg(long, value_name = "KEYID")]
     root: Option<String>,
+    /// Key file of the root key to use, encrypted; it is taken into the trust directory
+    #[arg(long, value_name = "FILE", conflicts_with = "root")]
+    rootkey: Option<PathBuf>,
+    /// Certificate of the root key, PEM, and its intermediate ones; it must match the root key, if one is given, and else
+    /// one that is at hand
+    #[arg(long, value_name = "FILE")]
+    rootcert: Option<PathBuf>,
     /// Let the server keep the snapshot key and sign snapshots
     #[arg(long)]
     server_managed_snapshot: bool,
@@ -44,6 +60,59 @@ async fn chosen(context: &mut Context, id: &str) -> Result<RootKey, CliError> {
     }
 }
 
+/// What `--rootkey`, `--rootcert` and `--root` say together.
+async fn wanted(context: &mut Context, gun: &Gun, args: &InitArgs, now: OffsetDateTime) -> Result<RootKey, CliError> {
+    let certificate = args.rootcert.as_deref();
+    if let Some(path) = &args.rootkey {
+        return brought(context, gun, path, certificate, now).await;
+    }
+    let key = match (&args.root, certificate) {
+        (Some(id), _) => chosen(context, id).await?,
+        (None, Some(path)) => return Ok(RootKey::Certified(at_hand(context, path, gun, now).await?)),
+        (None, None) => root_key(context).await?,
+    };
+    match (key, certificate) {
+        (RootKey::Found(id), Some(path)) => Ok(RootKey::Certified(of_key(path, gun, &id, now)?)),
+        (key, _) => Ok(key),
+    }
+}
+
+/// A root key from a file; one that is here already is used as it is.
+async fn brought(
+    context: &mut Context,
+    gun: &Gun,
+    path: &Path,
+    certificate: Option<&Path>,
+    now: OffsetDateTime,
+) -> Result<RootKey, CliError> {
+    let incoming = import::encrypted_root_key(path)?;
+    let opened = match context.agent.open(&incoming).await {
+        Ok(opened) => opened,
+        Err(error) => {
+            let Some(id) = stem_of(error.detail("path")) else { return Err(error.into()) };
+            let RootKey::Found(id) = chosen(context, &id).await? else { return Err(error.into()) };
+            tracing::info!("key {id} is here already");
+            return Ok(match certificate {
+                Some(path) => RootKey::Certified(of_key(path, gun, &id, now)?),
+                None => RootKey::Found(id),
+            });
+        }
+    };
+    if opened.key.algorithm == NEVER_ROOT {
+        let message = format!("{} cannot be the root key: Notary takes no {NEVER_ROOT} keys for root", path.display());
+        return Err(CliError::with_remedy(message, "give an ECDSA or RSA key with --rootkey; nothing was made"));
+    }
+    let certificate = certificate.map(|path| of_key(path, gun, &opened.key.key_id, now)).transpose()?;
+    Ok(RootKey::Brought { opened: Box::new(opened), certificate })
+}
+
+/// The ID of the key whose file stands in the way.
+fn stem_of(path: Option<&str>) -> Option<String> {
+    let path = Path::new(path?);
+    let is_key = path.extension().is_some_and(|extension| extension == "key");
+    path.file_stem().filter(|_| is_key)?.to_str().map(str::to_owned)
+}
+
 /// Runs `init`.
 ///
 /// # Errors
@@ -51,11 +120,14 @@ async fn chosen(context: &mut Context, id: &str) -> Result<RootKey, CliError> {
 pub async fn run(context: &mut Context, args: InitArgs) -> Result<(), CliError> {
     let gun = gun(&args.gun)?;
     let now = OffsetDateTime::now_utc();
-    let key = match &args.root {
-        Some(id) => chosen(context, id).await?,
-        None => root_key(context).await?,
+    let key = wanted(context, &gun, &args, now).await?;
+    let said = match &key {
+        RootKey::Found(id) => Some(id.clone()),
+        RootKey::Certified(public) => Some(public.canonical_id().to_string()),
+        RootKey::Brought { opened, .. } => Some(opened.key.key_id.clone()),
+        RootKey::ToMake => None,
     };
-    if let RootKey::Found(id) = &key {
+    if let Some(id) = said {
         context.out.line(&format!("Root key found, using: {id}"))?;
     }
     let wish = Wish {

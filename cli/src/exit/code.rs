@@ -6,7 +6,11 @@ use signet_proto::Reason;
 
 use super::CliError;
 use crate::{
-    agent::AgentError, collection::CollectionError, prompt::PromptError, server::ServerError, trustdir::TrustDirError,
+    agent::AgentError,
+    collection::{CollectionError, root_certificate::CertificateProblem},
+    prompt::PromptError,
+    server::ServerError,
+    trustdir::TrustDirError,
 };
 
 /// How a command ended, by what the caller can do about it.
@@ -192,10 +196,21 @@ fn of_collection(error: &CollectionError) -> Exit {
         CollectionError::Raced { .. } | CollectionError::Lost { .. } => Exit::ServerRefused,
         CollectionError::NotAcknowledged { .. } => Exit::Declined,
         CollectionError::InitFailed { source, .. } => of_collection(source),
+        CollectionError::Certificate { problem, .. } => of_certificate(problem),
         CollectionError::TrustDir(_)
         | CollectionError::Change { .. }
         | CollectionError::NoVersionLeft { .. }
         | CollectionError::Exists { .. } => Exit::Failed,
+    }
+}
+
+const fn of_certificate(problem: &CertificateProblem) -> Exit {
+    match problem {
+        CertificateProblem::NoKey { .. } | CertificateProblem::NoRootKey { .. } => Exit::KeyNotAtHand,
+        CertificateProblem::Unreadable(_)
+        | CertificateProblem::TooLarge
+        | CertificateProblem::Unfit(_)
+        | CertificateProblem::OtherKey { .. } => Exit::Failed,
     }
 }
 

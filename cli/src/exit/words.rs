@@ -1,7 +1,10 @@
 //! Notary's words for failures of which ours say more. Decided by the kind of the error, never by its text.
 
 use super::CliError;
-use crate::{collection::CollectionError, server::ServerError};
+use crate::{
+    collection::{CollectionError, root_certificate::CertificateProblem},
+    server::ServerError,
+};
 
 const OFFLINE: &str = "client is offline";
 
@@ -45,6 +48,7 @@ const fn of_collection(error: &CollectionError) -> Option<&'static str> {
     match error {
         CollectionError::Server(error) => of_server(error),
         CollectionError::Offline { .. } => Some(OFFLINE),
+        CollectionError::Certificate { problem, .. } => of_certificate(problem),
         // Init says which keys it has made, and that must not be lost: its message stays whole.
         CollectionError::InitFailed { .. }
         | CollectionError::Agent(_)
@@ -60,6 +64,20 @@ const fn of_collection(error: &CollectionError) -> Option<&'static str> {
         | CollectionError::Change { .. }
         | CollectionError::NoVersionLeft { .. }
         | CollectionError::Exists { .. } => None,
+    }
+}
+
+const fn of_certificate(problem: &CertificateProblem) -> Option<&'static str> {
+    match problem {
+        CertificateProblem::NoKey { .. } => {
+            Some("error initializing repository with certificate: cannot find matching private key id")
+        }
+        CertificateProblem::OtherKey { .. } => Some("private key is nil or does not match public key"),
+        // Notary makes such a collection, and nobody can read it.
+        CertificateProblem::NoRootKey { .. }
+        | CertificateProblem::Unreadable(_)
+        | CertificateProblem::TooLarge
+        | CertificateProblem::Unfit(_) => None,
     }
 }
 

@@ -9,6 +9,7 @@ mod encode;
 mod envelope;
 mod node;
 mod plain;
+pub mod root_certificate;
 mod wire;
 
 pub use encode::encode;

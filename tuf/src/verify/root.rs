@@ -102,7 +102,8 @@ fn is_within(period: Period, leaf: &Certificate) -> bool {
     }
 }
 
-fn names_gun(common_name: &str, gun: &Gun) -> bool {
+/// Notary's rule: the name itself, or the beginning of it and `*`.
+pub(crate) fn names_gun(common_name: &str, gun: &Gun) -> bool {
     if common_name.ends_with('*') {
         gun.as_str().starts_with(common_name.trim_end_matches('*'))
     } else {

@@ -1,6 +1,9 @@
 //! `key import`.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use signet_proto::v1;
@@ -16,6 +19,7 @@ use crate::{
 
 /// Notary 0.7: what a key is for if nothing says so.
 const DEFAULT_ROLE: &str = "delegation";
+const ROOT: &str = "root";
 /// Keys of these roles belong to one collection.
 const OF_ONE_COLLECTION: [&str; 3] = ["targets", "snapshot", "timestamp"];
 /// The largest file that is read: an export of a thousand keys takes a tenth.
@@ -158,7 +162,34 @@ async fn already_there(context: &mut Context, error: &AgentError) -> Result<Opti
     Ok(keys.into_iter().find(|key| key.places.iter().any(|place| place.uri == uri)))
 }
 
-fn read(path: &PathBuf, args: &ImportArgs) -> Result<Vec<Block>, CliError> {
+/// The one root key of a file, which must be encrypted, whatever its headers say.
+///
+/// # Errors
+/// [`CliError`] names the file.
+pub(in crate::commands) fn encrypted_root_key(path: &Path) -> Result<Incoming, CliError> {
+    let args =
+        ImportArgs { files: Vec::new(), role: None, gun: None, token: None, keep_file: false, piv: PivArgs::default() };
+    let of_any_role = ImportArgs { role: Some(ROOT.to_owned()), ..args };
+    let mut blocks = read(path, &of_any_role)?;
+    match (blocks.pop(), blocks.is_empty()) {
+        (Some(Block { incoming, .. }), true) => match incoming.sealed {
+            Sealed::No => {
+                let remedy = format!("`key import -r root {}` takes it in and asks for a passphrase", path.display());
+                Err(CliError::with_remedy("only encrypted root keys may be imported", remedy))
+            }
+            // it is opened, so that it is known which key it is
+            Sealed::Yes | Sealed::Named(_) => {
+                Ok(Incoming { role: ROOT.to_owned(), gun: String::new(), sealed: Sealed::Yes, ..incoming })
+            }
+        },
+        (_, _) => Err(CliError::with_remedy(
+            format!("{} holds several keys", path.display()),
+            "give the file of one root key with --rootkey",
+        )),
+    }
+}
+
+fn read(path: &Path, args: &ImportArgs) -> Result<Vec<Block>, CliError> {
     let failed = |why: String| {
         CliError::with_remedy(format!("cannot import {}: {why}", path.display()), "nothing was imported from it")
     };

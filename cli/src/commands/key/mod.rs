@@ -2,7 +2,7 @@
 
 mod export;
 mod generate;
-mod import;
+pub(super) mod import;
 mod list;
 mod outside;
 mod passwd;
