@@ -12,8 +12,8 @@ use crate::{
     commands::{
         add::AddArgs, addhash::AddHashArgs, agent::AgentArgs, audit::AuditArgs, completion::CompletionArgs,
         delete::DeleteArgs, init::InitArgs, key::KeyArgs, ledger::LedgerArgs, list::ListArgs, lookup::LookupArgs,
-        publish::PublishArgs, remove::RemoveArgs, reset::ResetArgs, status::StatusArgs, token::TokenArgs,
-        verify::VerifyArgs, version::VersionArgs,
+        publish::PublishArgs, remove::RemoveArgs, renew::RenewArgs, reset::ResetArgs, status::StatusArgs,
+        token::TokenArgs, verify::VerifyArgs, version::VersionArgs,
     },
     config::Flags,
 };
@@ -122,6 +122,8 @@ pub enum Command {
     Reset(ResetArgs),
     /// Sign and publish what is staged
     Publish(PublishArgs),
+    /// Sign anew what has expired or soon will
+    Renew(RenewArgs),
     /// List the targets of a collection
     List(ListArgs),
     /// Look one target up

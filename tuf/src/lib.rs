@@ -4,6 +4,7 @@
 //! the rules by which signatures, thresholds and root chains are checked. It does no I/O, reads no clock and holds no private
 //! key. The dialect of Notary 1 lives in [`notary1`].
 
+pub mod diff;
 mod expires;
 mod ids;
 pub mod json;

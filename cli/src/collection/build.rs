@@ -7,7 +7,9 @@ use signet_tuf::{
 };
 use time::{Duration, OffsetDateTime};
 
-use super::{Document, Trusted, search};
+use signet_proto::v1;
+
+use super::{Document, Trusted, init, search};
 
 /// Notary 0.7: root lives ten years, targets, delegations and snapshot three. A year has 365 days.
 const ROOT_LIFETIME: Duration = Duration::days(10 * 365);
@@ -30,9 +32,28 @@ impl Keyring {
         Self { known: present.iter().copied().chain(absent).collect(), present }
     }
 
+    /// The keys as the agent lists them.
+    pub(super) fn of(keys: Vec<v1::Key>) -> Self {
+        let (present, absent): (Vec<_>, Vec<_>) = keys.into_iter().partition(init::is_present);
+        // an ID that is none is no listed key's
+        let ids = |keys: Vec<v1::Key>| keys.into_iter().filter_map(|key| key.key_id.parse().ok());
+        Self::new(ids(present), ids(absent))
+    }
+
     /// Whether any listed key of a role is ours, wherever it is now.
     pub(super) fn has_one_of(&self, keys: &BTreeMap<KeyId, PublicKey>, role: &RoleKeys) -> bool {
         canonical_ids(keys, role).any(|id| self.known.contains(&id))
+    }
+
+    /// Whether a key, by its canonical ID, is at hand.
+    pub(super) fn is_present(&self, key: KeyId) -> bool {
+        self.present.contains(&key)
+    }
+
+    /// How many listed keys of a role are at hand.
+    pub(super) fn present_of(&self, keys: &BTreeMap<KeyId, PublicKey>, role: &RoleKeys) -> u32 {
+        let present: BTreeSet<KeyId> = canonical_ids(keys, role).filter(|id| self.present.contains(id)).collect();
+        u32::try_from(present.len()).unwrap_or(u32::MAX)
     }
 
     /// Whether any listed key of a role is at hand.

@@ -62,10 +62,12 @@ pub enum CollectionError {
     /// A staged change that cannot be applied.
     #[error("the staged change {what} cannot be applied: {why}; nothing was published, everything stays staged")]
     Change {
+        /// The collection.
+        gun: String,
+        /// Its number in `status`.
+        number: usize,
         /// Action, type, name and role, and the file.
         what: String,
-        /// Where it is staged.
-        path: PathBuf,
         /// What is wrong with it.
         why: String,
     },
@@ -118,6 +120,50 @@ pub enum CollectionError {
         path: PathBuf,
         /// What is wrong with it.
         problem: Box<CertificateProblem>,
+    },
+    /// A signed root of a collection that is nowhere published.
+    #[error("{gun} was never published, so there is no version before root {root}")]
+    NeverPublished {
+        /// The collection.
+        gun: String,
+        /// The version that was signed.
+        root: Version,
+    },
+    /// A signed root that the server has.
+    #[error("root version {root} of {gun} cannot be given up: the server serves version {served}")]
+    RootIsOut {
+        /// The collection.
+        gun: String,
+        /// The version that was signed.
+        root: Version,
+        /// The version that the server serves.
+        served: Version,
+    },
+    /// Another rotation was begun before.
+    #[error("a rotation of the {role} key of {gun} was begun and is not finished")]
+    RotationUnfinished {
+        /// The collection.
+        gun: String,
+        /// The role.
+        role: String,
+    },
+    /// There is nothing to finish or undo.
+    #[error("no rotation of {gun} is unfinished in this trust directory")]
+    NoRotation {
+        /// The collection.
+        gun: String,
+    },
+    /// Too few keys for what must sign.
+    #[error("{role} of {gun} wants {threshold} different keys to sign, and {given} are to replace those that it has")]
+    TooFewKeys {
+        /// The collection.
+        gun: String,
+        /// The role.
+        role: String,
+        /// How many must sign.
+        threshold: u32,
+        /// How many there are.
+        given: usize,
     },
     /// A person looked and said no.
     #[error("{gun} was not signed: {findings}")]
@@ -189,9 +235,8 @@ impl CollectionError {
                 copy.display()
             )),
             Self::Pinned { .. } => Some("see trust_pinning in the configuration file".into()),
-            Self::Change { path, .. } => Some(format!(
-                "bring in what it needs, or unstage it by removing {}, and publish again",
-                path.display()
+            Self::Change { gun, number, .. } => Some(format!(
+                "bring in what it needs, or publish the rest with `publish {gun} --skip {number}`, or unstage it with `reset {gun} -n {number}`"
             )),
             Self::Raced { .. } => Some("publish again".into()),
             Self::Lost { .. } => Some(
@@ -201,6 +246,14 @@ impl CollectionError {
                 "`add` and `publish` work on it as it is; for a new one under the same name delete the old one on the server first, then give --new-collection".into(),
             ),
             Self::Certificate { problem, .. } => Some(problem.remedy().into()),
+            Self::NeverPublished { gun, .. } => {
+                Some(format!("publish it, or begin again: signet init {gun} --new-collection"))
+            }
+            Self::RotationUnfinished { gun, role } => Some(format!(
+                "finish it with `signet key rotate {gun} {role} --resume`, or undo it with --abort in place of --resume"
+            )),
+            Self::TooFewKeys { .. } => Some("name more keys with -k or --to, or lower --threshold".into()),
+            Self::NoRotation { .. } | Self::RootIsOut { .. } => None,
             Self::NotAcknowledged { .. } => Some("--new-collection says yes in a script".into()),
             Self::Unsigned { .. } => Some("`key list` shows the keys that are at hand".into()),
             Self::Prompt(_) | Self::NoVersionLeft { .. } => None,
@@ -213,6 +266,6 @@ fn renewal(role: &str, server: &str) -> String {
     match role {
         "root" => "the owner of its root key must publish".to_owned(),
         "timestamp" => format!("{server} no longer signs it: tell its operator"),
-        _ => "the owner of its key must publish".to_owned(),
+        _ => "the owner of its key must sign it anew, with `renew` or with the next `publish`".to_owned(),
     }
 }

@@ -5,7 +5,7 @@ use std::panic::resume_unwind;
 use bytes::Bytes;
 use signet_proto::{Reason, v1};
 use signet_tuf::{
-    Digest, Envelope, FileMeta, Gun, KeyId, Metadata, Method, Role, Signature, Version, notary1::Started, verify,
+    Digest, Envelope, FileMeta, Gun, KeyId, Metadata, Method, Role, Root, Signature, Version, notary1::Started, verify,
 };
 use time::OffsetDateTime;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -46,6 +46,8 @@ pub(super) struct Shown<'a> {
     pub(super) delegating: Vec<Bytes>,
     /// The role's newest published version.
     pub(super) current: Option<&'a Document>,
+    /// The keys that must all sign; empty: as many of the role's as are at hand.
+    pub(super) keys: Vec<KeyId>,
 }
 
 /// How the newest published version is shown.
@@ -123,7 +125,7 @@ impl Signer<'_> {
         shown: &Shown<'_>,
     ) -> Result<(Document, FileMeta), CollectionError> {
         let encoded = spawn_blocking(|| Envelope::unsigned(metadata));
-        let signers = signers(draft, role);
+        let signers = self.signers(draft, role);
         // the agent would ask for what is locked, but only after it has read metadata that can be large
         self.context.agent.unlock_one_of(&signers).await?;
         let unsigned = joined(encoded).await;
@@ -136,7 +138,7 @@ impl Signer<'_> {
             pouf: v1::Pouf::Notary1.into(),
             gun: self.dir.gun().to_string(),
             role: role.to_string(),
-            keys: Vec::new(),
+            keys: shown.keys.iter().map(KeyId::to_string).collect(),
             signed: unsigned.signed().clone(),
             evidence: Some(self.evidence(shown, current)),
             acknowledged: Vec::new(),
@@ -197,11 +199,15 @@ impl Signer<'_> {
                 .collect();
             self.unsigned(role, &format!("{problem} ({})", missing.join("; ")))
         })?;
+        if let (Role::Root, Some(previous)) = (role, self.roots().last()) {
+            verify::next_root(self.dir.gun(), &previous, &envelope)
+                .map_err(|problem| self.unsigned(role, &format!("it would not follow the root before: {problem}")))?;
+        }
         Ok(envelope)
     }
 
     /// Fetches the roots before those that are shown; false if there are none, or the server never had one of them.
-    async fn complete_chain(&mut self) -> Result<bool, CollectionError> {
+    pub(super) async fn complete_chain(&mut self) -> Result<bool, CollectionError> {
         let oldest = self.chain.first().and_then(|wire| Document::parse(&Role::Root, wire.clone()).ok());
         let Some(oldest) = oldest.map(|root| root.version()).filter(|version| *version > Version::FIRST) else {
             return Ok(false);
@@ -221,6 +227,23 @@ impl Signer<'_> {
         roots.append(&mut self.chain);
         self.chain = roots;
         Ok(true)
+    }
+
+    /// The keys that may sign for a role, a root's former ones among them: canonical IDs.
+    fn signers(&self, draft: &Draft, role: &Role) -> Vec<String> {
+        let now = draft.signers(role).map(|(keys, listed)| canonical_ids(keys, &listed).collect::<Vec<_>>());
+        let former = self.roots().last().filter(|_| *role == Role::Root);
+        let former = former.map(|root| canonical_ids(&root.keys, &root.root).collect::<Vec<_>>());
+        let mut ids: Vec<KeyId> = now.into_iter().chain(former).flatten().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.iter().map(KeyId::to_string).collect()
+    }
+
+    /// The roots that are shown, oldest first.
+    pub(super) fn roots(&self) -> impl Iterator<Item = Root> + '_ {
+        let read = |wire: &Bytes| Document::parse(&Role::Root, wire.clone()).ok()?.root().cloned();
+        self.chain.iter().filter_map(read)
     }
 
     fn acknowledge(
@@ -276,12 +299,36 @@ impl Signer<'_> {
     }
 }
 
-/// The keys that may sign for a role: canonical IDs.
-fn signers(draft: &Draft, role: &Role) -> Vec<String> {
-    let listed = draft.signers(role).into_iter();
-    listed
-        .flat_map(|(keys, listed)| canonical_ids(keys, &listed).map(|id| id.to_string()).collect::<Vec<_>>())
-        .collect()
+/// The published version of a role, if its keys of now vouch for it: a delegation may have got others meanwhile.
+pub(super) fn vouched_for<'a>(draft: &Draft, role: &Role, former: Option<&'a Document>) -> Option<&'a Document> {
+    let counts = |document: &&Document| match (role, draft.signers(role)) {
+        (Role::Delegation(_), Some((keys, listed))) => verify::signed_by(keys, &listed, document.envelope()).is_ok(),
+        (Role::Delegation(_), None) => false,
+        (Role::Root | Role::Targets | Role::Snapshot | Role::Timestamp, _) => true,
+    };
+    former.filter(counts)
+}
+
+/// Whether the agent wants to see who lists what: for a delegation, and for a snapshot that leaves one out.
+pub(super) fn is_judged_by_parents(role: &Role, draft: &Draft, former: Option<&Document>) -> bool {
+    let before = former.and_then(Document::snapshot);
+    match role {
+        Role::Snapshot => before.is_some_and(|before| before.meta.keys().any(|file| !draft.files.contains_key(file))),
+        Role::Root | Role::Targets | Role::Timestamp | Role::Delegation(_) => true,
+    }
+}
+
+/// The wire bytes of targets, then of each delegation on the way to the role's parent. With a snapshot goes targets,
+/// to show which delegations are no longer listed.
+pub(super) fn above(wires: &[(Role, Bytes)], role: &Role) -> Vec<Bytes> {
+    let mut way = Vec::new();
+    let mut next = if *role == Role::Snapshot { Some(Role::Targets) } else { role.parent() };
+    while let Some(parent) = next {
+        way.extend(wires.iter().find(|(known, _)| *known == parent).map(|(_, wire)| wire.clone()));
+        next = parent.parent();
+    }
+    way.reverse();
+    way
 }
 
 /// What a thread has worked out.

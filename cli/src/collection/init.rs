@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// What Notary's client makes.
-const ALGORITHM: &str = "ecdsa-p256";
+pub(super) const ALGORITHM: &str = "ecdsa-p256";
 /// Notary takes root keys as X.509 certificates of ECDSA or RSA keys only.
 pub const NEVER_ROOT: &str = "ed25519";
 

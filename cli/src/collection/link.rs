@@ -1,12 +1,12 @@
 //! The way to the server, open or not.
 
 use bytes::Bytes;
-use signet_tuf::{Gun, Role};
+use signet_tuf::{Gun, Role, Version};
 
 use super::CollectionError;
 use crate::{
     context::ServerSettings,
-    server::{Edition, Server, ServerError, Unreachable},
+    server::{Edition, MAX_TIMESTAMP_BYTES, Server, ServerError, Unreachable},
 };
 
 /// A server, or why it cannot be reached now.
@@ -85,5 +85,32 @@ impl Link {
                 Err(ServerError::Unreachable { server: server.clone(), cause: cause.clone() })
             }
         }
+    }
+
+    /// The newest timestamp that the server has signed, by its number: notary-server answers 500 to the request for the
+    /// current one while a snapshot of the client's has expired. `known` is a version that was seen. None: there is none.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub async fn newest_timestamp(&self, gun: &Gun, known: Version) -> Result<Option<Bytes>, ServerError> {
+        let mut newest = None;
+        // how far above `low` the next one is looked for; doubled while there are any, then halved
+        let (mut low, mut step, mut overshot) = (known.get().saturating_sub(1), 1_u64, false);
+        while step > 0 {
+            let Some(version) = Version::new(low.saturating_add(step)) else { return Ok(newest) };
+            match self.metadata(gun, &Role::Timestamp, Edition::Version(version), MAX_TIMESTAMP_BYTES).await {
+                Ok(wire) => {
+                    newest = Some(wire);
+                    low = version.get();
+                    step = if overshot { step / 2 } else { step.saturating_mul(2) };
+                }
+                Err(ServerError::NotFound { .. }) => {
+                    overshot = true;
+                    step /= 2;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(newest)
     }
 }

@@ -2,16 +2,21 @@
 //!
 //! Owns the client algorithms. Metadata that was not verified never gets past [`update`]; private keys are the agent's.
 
+pub mod abandon;
 mod apply;
 mod build;
 mod cached;
+pub mod errand;
 mod error;
 mod evidence;
 pub mod init;
 pub mod link;
 mod pinning;
+pub mod plan;
+mod posting;
 pub mod publish;
 pub mod root_certificate;
+pub mod rotate;
 pub mod search;
 #[cfg(test)]
 mod tests;

@@ -1,65 +1,82 @@
 //! Publishing: bring up to date, put the changes on top, sign, put away, post, record, tidy up.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use signet_proto::v1;
-use signet_tuf::{Digest, FileMeta, Gun, Role, Version, verify};
+use signet_tuf::{Digest, Expires, FileMeta, Gun, KeyId, Role, Root, Version};
 use time::OffsetDateTime;
-use tokio::{
-    join,
-    time::{Instant, sleep},
-    try_join,
-};
-use uuid::Uuid;
+use tokio::{time::sleep, try_join};
 
 use super::{
     CollectionError, Document, Trusted,
     apply::apply,
     build::{Draft, Keyring},
-    cached::{Ahead, Aside, cached_root},
-    evidence::{NewCollection, Shown, Signer, Signing},
+    cached::{Ahead, cached_root},
+    errand::{self, Errand, KeptBy},
+    evidence::{NewCollection, Shown, Signer, Signing, above, is_judged_by_parents, vouched_for},
     init,
     link::Link,
+    posting::{Posted, random_below},
+    rotate,
     update::{Purpose, Update},
 };
 use crate::{
     agent::AgentError,
     config::TrustPinning,
     context::Context,
-    server::{Edition, MAX_METADATA_BYTES, MAX_TIMESTAMP_BYTES, Server, ServerError},
-    trustdir::{
-        GunDir, TrustDirError,
-        changelist::Staged,
-        outbox::{Fate, Misfit, Outbox, Served},
-    },
+    server::{Server, ServerError},
+    trustdir::{GunDir, changelist::Staged, outbox::Outbox, rotation::Legacy},
 };
 
 /// How often a lost race is run again.
 const RACES: u32 = 5;
-/// How long somebody else's version, signed by our agent, may take to show up on the server.
-const CONTESTED: Duration = Duration::from_secs(5);
 /// How often one publish may step aside for others of the same agent.
 const STEPS_ASIDE: u32 = 40;
 
-/// Publishes everything that is staged for a collection; makes the collection first if there is none anywhere.
+/// A role that was published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// Which.
+    pub role: Role,
+    /// Its version.
+    pub version: Version,
+    /// When it stops being valid.
+    pub expires: Expires,
+}
+
+/// Publishes; if everything that is staged is wanted, makes the collection first if there is none anywhere.
 ///
 /// # Errors
 /// [`CollectionError`]; whatever it is, everything that is not published stays staged.
 ///
 /// # Cancellation
 /// At any point: what was signed waits in the outbox, and the next publish goes on from there.
-pub async fn publish(context: &mut Context, gun: &Gun, now: OffsetDateTime) -> Result<(), CollectionError> {
+pub async fn publish(
+    context: &mut Context,
+    gun: &Gun,
+    errand: &Errand,
+    now: OffsetDateTime,
+) -> Result<Vec<Published>, CollectionError> {
     let dir = GunDir::new(&context.trust_dir, gun);
     let _lock = dir.lock().await?;
-    let mut ahead = Some(Ahead::start(&dir));
+    locked(context, &dir, errand, now).await
+}
+
+/// The same under a lock that is held already.
+pub(super) async fn locked(
+    context: &mut Context,
+    dir: &GunDir,
+    errand: &Errand,
+    now: OffsetDateTime,
+) -> Result<Vec<Published>, CollectionError> {
+    let gun = dir.gun();
+    let mut ahead = Some(Ahead::start(dir));
     let link = Link::open(&context.server).await?;
     let (mut lost, mut aside) = (0_u32, 0_u32);
     let mut given_up = None;
     loop {
-        let round = Round { dir: &dir, link: &link, server: link.online()?, now, given_up };
+        let round = Round { dir, link: &link, server: link.online()?, errand, now, given_up };
         match round.run(context, ahead.take()).await? {
-            End::Done => return Ok(()),
+            End::Done(published) => return Ok(published),
             End::Again => {}
             End::Lost => {
                 lost = lost.saturating_add(1);
@@ -83,9 +100,9 @@ pub async fn publish(context: &mut Context, gun: &Gun, now: OffsetDateTime) -> R
 
 /// How a round ended.
 #[derive(Debug)]
-enum End {
+pub(super) enum End {
     /// Nothing is left to publish.
-    Done,
+    Done(Vec<Published>),
     /// Something was finished, and something is left.
     Again,
     /// Somebody else was faster.
@@ -97,23 +114,18 @@ enum End {
 /// The agent's keys. An outbox is dealt with even if they cannot be had.
 type Listed = Result<Vec<v1::Key>, AgentError>;
 
-enum Posted {
-    /// And what was posted can be cached.
-    Accepted(Aside),
-    Lost,
-}
-
 /// One attempt.
-struct Round<'a> {
-    dir: &'a GunDir,
-    link: &'a Link,
-    server: &'a Server,
-    now: OffsetDateTime,
-    given_up: Option<Version>,
+pub(super) struct Round<'a> {
+    pub(super) dir: &'a GunDir,
+    pub(super) link: &'a Link,
+    pub(super) server: &'a Server,
+    pub(super) errand: &'a Errand,
+    pub(super) now: OffsetDateTime,
+    pub(super) given_up: Option<Version>,
 }
 
 /// What the changes are put on.
-enum State {
+pub(super) enum State {
     /// The server has it.
     Published(Trusted),
     /// Only `init` has made it.
@@ -121,43 +133,61 @@ enum State {
 }
 
 impl State {
-    const fn trusted(&self) -> &Trusted {
+    pub(super) const fn trusted(&self) -> &Trusted {
         match self {
             Self::Published(trusted) | Self::Local(trusted) => trusted,
         }
     }
 
     /// SHA-256 of the published snapshot.
-    fn base(&self) -> Option<Digest> {
+    pub(super) fn base(&self) -> Option<Digest> {
         match self {
             Self::Published(trusted) => trusted.snapshot.as_ref().map(Document::wire_digest),
             Self::Local(_) => None,
         }
     }
+
+    /// A role as the server has it.
+    pub(super) fn published(&self, role: &Role) -> Option<&Document> {
+        match self {
+            Self::Published(trusted) => document(trusted, role),
+            Self::Local(_) => None,
+        }
+    }
+
+    /// The version that the next one follows.
+    pub(super) fn before(&self, role: &Role) -> Option<Version> {
+        document(self.trusted(), role).map(Document::version)
+    }
 }
 
 impl Round<'_> {
     async fn run(&self, context: &mut Context, ahead: Option<Ahead>) -> Result<End, CollectionError> {
-        let staged = self.dir.changes()?;
+        let all = self.dir.changes()?;
         let (state, keys) = self.state(context, ahead).await?;
-        if let Some(end) = self.settle_outbox(context, &state, &staged).await? {
+        if let Some(end) = self.settle_outbox(context, &state, &all).await? {
             return Ok(end);
         }
-        let (present, absent): (Vec<_>, Vec<_>) = keys?.into_iter().partition(init::is_present);
-        // an ID that is none is no listed key's
-        let ids = |keys: Vec<v1::Key>| keys.into_iter().filter_map(|key| key.key_id.parse().ok());
-        let keyring = Keyring::new(ids(present), ids(absent));
-        let draft = self.draft(&state, &staged, &keyring)?;
+        if let (Errand::Rotate(rotation), State::Published(trusted)) = (self.errand, &state)
+            && let Some(root) = trusted.root.root().filter(|root| rotation.is_in(root))
+        {
+            rotate::settle(context, self.dir, root).await?;
+            return Ok(End::Done(Vec::new()));
+        }
+        let keyring = Keyring::of(keys?);
+        let (first, staged) = self.chosen(&state, &all);
+        let mut draft = self.draft(&state, &staged, &keyring)?;
+        self.drop_what_cannot_be_renewed(&mut draft, state.trusted(), &keyring);
         let mut signer = self.signer(context, &state, self.dir.signing_time(self.now)?);
-        let files = match self.sign(&mut signer, &state, draft).await? {
-            Signed::Files(files) if files.is_empty() => {
+        let (files, published) = match self.sign(&mut signer, &state, draft, &keyring).await? {
+            Signed::Files(files, _) if files.is_empty() => {
                 tracing::info!("nothing to publish for {}", self.dir.gun());
                 // changes that change nothing are done
-                self.dir.unstage(&contained(&staged), &staged)?;
+                self.dir.unstage(&contained(&staged), &all)?;
                 self.dir.forget_signings()?;
-                return Ok(End::Done);
+                return Ok(End::Done(Vec::new()));
             }
-            Signed::Files(files) => files,
+            Signed::Files(files, published) => (files, published),
             Signed::Contested(role, version) => return Ok(End::Contested(role, version)),
         };
         let outbox = Outbox { files, changes: contained(&staged), base: state.base() };
@@ -169,20 +199,38 @@ impl Round<'_> {
         match self.post(&outbox).await? {
             Posted::Lost => Ok(End::Lost),
             Posted::Accepted(aside) => {
-                self.finish(context, &state, &outbox, &staged, aside).await?;
-                Ok(End::Done)
+                self.finish(context, &state, &outbox, &all, aside).await?;
+                Ok(if first == First::Published && *self.errand != Errand::First {
+                    End::Again
+                } else {
+                    End::Done(published)
+                })
             }
+        }
+    }
+
+    /// The changes that go into this round. A renewal or a rotation needs something published: what `init` made goes first.
+    fn chosen<'s>(&self, state: &State, all: &'s [Staged]) -> (First, Vec<(usize, &'s Staged)>) {
+        match (state, self.errand) {
+            (State::Local(_), Errand::First | Errand::Renew(_) | Errand::Rotate(_) | Errand::Intended { .. }) => {
+                (First::Published, Vec::new())
+            }
+            (State::Local(_) | State::Published(_), errand) => (First::AsItIs, errand.changes(all)),
         }
     }
 
     // --- where we stand
 
-    fn update<'u>(&'u self, pinning: &'u TrustPinning) -> Update<'u> {
+    pub(super) fn update<'u>(&'u self, pinning: &'u TrustPinning) -> Update<'u> {
         Update { link: self.link, dir: self.dir, pinning, now: self.now, purpose: Purpose::Publish }
     }
 
-    /// What the changes are put on, and the agent's keys.
-    async fn state(&self, context: &mut Context, ahead: Option<Ahead>) -> Result<(State, Listed), CollectionError> {
+    /// What the server has, if anything, and the agent's keys.
+    pub(super) async fn published(
+        &self,
+        context: &mut Context,
+        ahead: Option<Ahead>,
+    ) -> Result<(Option<Trusted>, Listed), CollectionError> {
         let update = self.update(&context.pinning);
         let published = async {
             match update.run(ahead).await {
@@ -192,11 +240,19 @@ impl Round<'_> {
             }
         };
         // server and agent, which may have to be started, work at the same time; an error of the server's waits for nobody
-        let (published, mut keys) = try_join!(published, async { Ok(context.agent.keys().await) })?;
+        try_join!(published, async { Ok(context.agent.keys().await) })
+    }
+
+    /// What the changes are put on, and the agent's keys.
+    async fn state(&self, context: &mut Context, ahead: Option<Ahead>) -> Result<(State, Listed), CollectionError> {
+        let (published, mut keys) = self.published(context, ahead).await?;
         if let Some(trusted) = published {
             return Ok((State::Published(trusted), keys));
         }
         if cached_root(self.dir)?.is_none() {
+            if !self.errand.may_begin() {
+                return Err(self.nowhere().into());
+            }
             tracing::info!(
                 "No TUF data found locally or remotely - initializing repository {} for the first time",
                 self.dir.gun()
@@ -212,95 +268,66 @@ impl Round<'_> {
         Ok((State::Local(init::local(self.dir)?), keys))
     }
 
-    /// Deals with what an earlier publish left: finishes it, posts it, or drops it. None: there is nothing left of it.
-    async fn settle_outbox(
-        &self,
-        context: &mut Context,
-        state: &State,
-        staged: &[Staged],
-    ) -> Result<Option<End>, CollectionError> {
-        let outbox = match self.dir.outbox() {
-            Ok(None) => return Ok(None),
-            Ok(Some(outbox)) => outbox,
-            Err(error @ TrustDirError::CorruptOutbox { .. }) => {
-                tracing::warn!("{error}; signing anew what is staged");
-                self.dir.clear_outbox()?;
-                return Ok(None);
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let gun = self.dir.gun();
-        let aside = match outbox.fate(self.served(&outbox).await?, state.base(), staged) {
-            Fate::Finish => {
-                tracing::warn!("an earlier publish of {gun} had reached the server; finishing it");
-                Aside::write(self.dir, &outbox.files).await
-            }
-            Fate::Post => {
-                tracing::warn!("an earlier publish of {gun} was signed and not posted; posting it now");
-                match self.post(&outbox).await {
-                    Ok(Posted::Accepted(aside)) => aside,
-                    Ok(Posted::Lost) => return Ok(Some(End::Lost)),
-                    Err(CollectionError::Server(error @ ServerError::Rejected { .. })) => {
-                        tracing::warn!("the server refused what an earlier publish had signed: {error}; signing anew");
-                        return Ok(None);
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-            Fate::Discard(why) => {
-                let why = match why {
-                    Misfit::Overtaken => "somebody else published meanwhile",
-                    Misfit::Withdrawn => "a change in it was unstaged meanwhile",
-                };
-                tracing::warn!(
-                    "an earlier publish of {gun} was signed and not posted, and {why}; signing anew what is staged"
-                );
-                self.dir.clear_outbox()?;
-                return Ok(None);
-            }
-        };
-        self.finish(context, state, &outbox, staged, aside).await?;
-        Ok(Some(if self.dir.changes()?.is_empty() { End::Done } else { End::Again }))
-    }
-
-    /// Whether the server has every file of the outbox under its version.
-    async fn served(&self, outbox: &Outbox) -> Result<Served, CollectionError> {
-        for (role, wire) in &outbox.files {
-            let Ok(document) = Document::parse(role, wire.clone()) else { return Ok(Served::No) };
-            let edition = Edition::Version(document.version());
-            match self.server.metadata(self.dir.gun(), role, edition, MAX_METADATA_BYTES).await {
-                Ok(there) if there == *wire => {}
-                Ok(_) | Err(ServerError::NotFound { .. }) => return Ok(Served::No),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(Served::Yes)
+    pub(super) fn nowhere(&self) -> ServerError {
+        let (server, gun) = (self.server.name().to_owned(), self.dir.gun().to_string());
+        ServerError::NotFound { server, gun, what: Role::Root.to_string() }
     }
 
     // --- what is to be signed
 
-    fn draft(&self, state: &State, staged: &[Staged], keyring: &Keyring) -> Result<Draft, CollectionError> {
+    pub(super) fn draft(
+        &self,
+        state: &State,
+        staged: &[(usize, &Staged)],
+        keyring: &Keyring,
+    ) -> Result<Draft, CollectionError> {
         let trusted = state.trusted();
-        let nothing = || CollectionError::Unsigned {
+        let unsigned = |role: &Role, why: String| CollectionError::Unsigned {
             gun: self.dir.gun().to_string(),
-            role: Role::Root.to_string(),
-            why: "there is no root".into(),
+            role: role.to_string(),
+            why,
         };
-        let mut draft = Draft::of(trusted, self.now).ok_or_else(nothing)?;
-        for change in staged {
+        let mut draft = Draft::of(trusted, self.now).ok_or_else(|| unsigned(&Role::Root, "there is no root".into()))?;
+        for (number, change) in staged {
             apply(&mut draft, keyring, &change.change, self.now).map_err(|why| CollectionError::Change {
+                gun: self.dir.gun().to_string(),
+                number: *number,
                 what: described(change),
-                path: self.dir.change_path(&change.name),
                 why,
             })?;
         }
-        if matches!(state, State::Local(_)) {
-            draft.dirty.insert(Role::Targets);
-            // a cache of something published elsewhere may name delegations that are not sent
-            draft.files.retain(|role, _| !matches!(role, Role::Delegation(_)));
+        match state {
+            State::Local(_) => {
+                draft.dirty.insert(Role::Targets);
+                // a cache of something published elsewhere may name delegations that are not sent
+                draft.files.retain(|role, _| !matches!(role, Role::Delegation(_)));
+            }
+            State::Published(_) => {
+                let applied = self.errand.apply(&mut draft, keyring, trusted, self.now);
+                applied.map_err(|(role, why)| unsigned(&role, why))?;
+            }
         }
+        let snapshot_is_ours = match self.errand.keeps_snapshot() {
+            Some(by) => by == KeptBy::Us,
+            None => draft.signers(&Role::Snapshot).is_some_and(|(keys, role)| keyring.has_one_of(keys, &role)),
+        };
+        match snapshot_is_ours {
+            true if !draft.dirty.is_empty() => drop(draft.dirty.insert(Role::Snapshot)),
+            true => {}
+            // the server signs it, anew whenever it has to
+            false => drop(draft.dirty.remove(&Role::Snapshot)),
+        }
+        match draft.dirty.iter().find_map(|role| Some((role, errand::too_few(&draft, keyring, role)?))) {
+            Some((role, why)) => Err(unsigned(role, why)),
+            None => Ok(draft),
+        }
+    }
+
+    /// A root that is only near its end need not be renewed; what had expired is told.
+    pub(super) fn drop_what_cannot_be_renewed(&self, draft: &mut Draft, trusted: &Trusted, keyring: &Keyring) {
         let root_key = draft.signers(&Role::Root).is_some_and(|(keys, role)| keyring.has_present(keys, &role));
-        if !root_key && !trusted.expired.contains(&Role::Root) && draft.dirty.remove(&Role::Root) {
+        let is_rotated = matches!(self.errand, Errand::Rotate(_) | Errand::Intended { .. });
+        if !root_key && !is_rotated && !trusted.expired.contains(&Role::Root) && draft.dirty.remove(&Role::Root) {
             tracing::warn!("root of {} is nearing expiry, and none of its keys is at hand to renew it", self.dir.gun());
         }
         for role in &trusted.expired {
@@ -308,18 +335,9 @@ impl Round<'_> {
                 tracing::warn!("{role} of {} had expired and is renewed", self.dir.gun());
             }
         }
-        let snapshot_is_ours =
-            draft.signers(&Role::Snapshot).is_some_and(|(keys, role)| keyring.has_one_of(keys, &role));
-        match snapshot_is_ours {
-            true if !draft.dirty.is_empty() => drop(draft.dirty.insert(Role::Snapshot)),
-            true => {}
-            // the server signs it, anew whenever it has to
-            false => drop(draft.dirty.remove(&Role::Snapshot)),
-        }
-        Ok(draft)
     }
 
-    fn signer<'s>(&'s self, context: &'s mut Context, state: &State, since: OffsetDateTime) -> Signer<'s> {
+    pub(super) fn signer<'s>(&'s self, context: &'s mut Context, state: &State, since: OffsetDateTime) -> Signer<'s> {
         let trusted = state.trusted();
         Signer {
             context,
@@ -333,10 +351,16 @@ impl Round<'_> {
     }
 
     /// Signs root, then targets and delegations from the top down, then snapshot.
-    async fn sign(&self, signer: &mut Signer<'_>, state: &State, mut draft: Draft) -> Result<Signed, CollectionError> {
+    async fn sign(
+        &self,
+        signer: &mut Signer<'_>,
+        state: &State,
+        mut draft: Draft,
+        keyring: &Keyring,
+    ) -> Result<Signed, CollectionError> {
         let trusted = state.trusted();
         let since = signer.since;
-        let mut files = Vec::new();
+        let (mut files, mut published) = (Vec::new(), Vec::new());
         if matches!(state, State::Local(_)) && !draft.dirty.contains(&Role::Root) {
             files.push((Role::Root, trusted.root.wire().clone()));
         }
@@ -344,18 +368,12 @@ impl Round<'_> {
         let mut wires: Vec<(Role, Bytes)> =
             trusted.targets.iter().map(|(role, document)| (role.clone(), document.wire().clone())).collect();
         for role in in_order(&draft) {
-            let former = published(state, &role);
-            let before = former.or_else(|| made_by_init(state, &role)).map(Document::version);
-            let version = match before {
-                None => Version::FIRST,
-                Some(before) => before.next().ok_or_else(|| CollectionError::NoVersionLeft {
-                    gun: self.dir.gun().to_string(),
-                    role: role.to_string(),
-                })?,
-            };
+            let former = state.published(&role);
+            let version = self.next_version(state, &role)?;
             let delegating =
                 if is_judged_by_parents(&role, &draft, former) { above(&wires, &role) } else { Vec::new() };
-            let shown = Shown { delegating, current: vouched_for(&draft, &role, former) };
+            let keys = self.named_keys(signer, &role, keyring).await?;
+            let shown = Shown { delegating, current: vouched_for(&draft, &role, former), keys };
             let content = |version| draft.content(&role, version, since);
             let (document, file) = match signer.sign(&draft, &role, version, &shown, content).await? {
                 Signing::Done(document, file) => (document, file),
@@ -367,131 +385,64 @@ impl Round<'_> {
             draft.files.insert(role.clone(), file);
             wires.retain(|(known, _)| *known != role);
             wires.push((role.clone(), document.wire().clone()));
-            files.push((role, document.wire().clone()));
+            files.push((role.clone(), document.wire().clone()));
+            let expires = document.envelope().metadata().expires();
+            published.push(Published { role, version: document.version(), expires });
         }
-        Ok(Signed::Files(files))
+        Ok(Signed::Files(files, published))
     }
 
-    // --- out to the server
-
-    /// Whether the server still serves the snapshot that the changes were put on. A server takes any higher version,
-    /// whatever it was built on, so this keeps us from undoing what somebody else just published.
-    async fn still_at(&self, base: Option<Digest>) -> Result<bool, CollectionError> {
-        let gun = self.dir.gun();
-        let wire = match self.server.metadata(gun, &Role::Timestamp, Edition::Current, MAX_TIMESTAMP_BYTES).await {
-            Ok(wire) => wire,
-            Err(ServerError::NotFound { .. }) => return Ok(base.is_none()),
-            Err(error) => return Err(error.into()),
-        };
-        let timestamp = Document::parse(&Role::Timestamp, wire).ok();
-        let named = timestamp.as_ref().and_then(Document::timestamp).and_then(|t| t.snapshot.hashes.sha256);
-        Ok(named.map(Digest::from_bytes) == base)
+    /// The version after the one that is there.
+    pub(super) fn next_version(&self, state: &State, role: &Role) -> Result<Version, CollectionError> {
+        let Some(before) = state.before(role) else { return Ok(Version::FIRST) };
+        before
+            .next()
+            .ok_or_else(|| CollectionError::NoVersionLeft { gun: self.dir.gun().to_string(), role: role.to_string() })
     }
 
-    async fn post(&self, outbox: &Outbox) -> Result<Posted, CollectionError> {
-        let (posted, aside) =
-            join!(self.server.publish(self.dir.gun(), &outbox.files), Aside::write(self.dir, &outbox.files));
-        match posted {
-            Ok(()) => {
-                must_be_served(self.server, self.dir.gun(), outbox).await?;
-                Ok(Posted::Accepted(aside))
-            }
-            Err(ServerError::Conflict { .. }) => {
-                self.dir.clear_outbox()?;
-                Ok(Posted::Lost)
-            }
-            Err(error @ ServerError::Rejected { .. }) => {
-                self.dir.clear_outbox()?;
-                Err(error.into())
-            }
-            Err(error) => {
-                tracing::warn!("what was signed is kept, and the next publish posts it first");
-                Err(error.into())
-            }
-        }
-    }
-
-    /// The server has it: record it, then unstage what it contains, then drop the outbox.
-    async fn finish(
+    /// The keys that must all sign: none are named but for a root with other root keys.
+    async fn named_keys(
         &self,
-        context: &mut Context,
-        state: &State,
-        outbox: &Outbox,
-        staged: &[Staged],
-        aside: Aside,
-    ) -> Result<(), CollectionError> {
-        let known = &state.trusted().root;
-        let posted = outbox.files.iter().find(|(role, _)| *role == Role::Root);
-        let posted = posted.and_then(|(role, wire)| Document::parse(role, wire.clone()).ok());
-        // somebody else may have published a newer one since
-        let posted = posted.filter(|root| root.version() > known.version());
-        let mut signer = self.signer(context, state, self.now);
-        signer.chain.extend(posted.as_ref().map(|root| root.wire().clone()));
-        signer.published().await;
-        self.dir.unstage(&outbox.changes, staged)?;
-        self.dir.clear_outbox()?;
-        self.dir.forget_signings()?;
-        let root = posted.as_ref().unwrap_or(known);
-        if let Err(error) = self.update(&context.pinning).keep_published(root, known, &outbox.files, aside).await {
-            tracing::debug!("what was published is not cached: {error}");
+        signer: &mut Signer<'_>,
+        role: &Role,
+        keyring: &Keyring,
+    ) -> Result<Vec<KeyId>, CollectionError> {
+        let Errand::Rotate(rotation) = self.errand else { return Ok(Vec::new()) };
+        if rotation.role != Role::Root || *role != Role::Root {
+            return Ok(Vec::new());
         }
-        Ok(())
-    }
-
-    /// Waits until a version that was signed earlier, here or by somebody else, is on the server; false if it does not come.
-    async fn shows_up(&self, role: &Role, version: Version) -> Result<bool, CollectionError> {
-        tracing::info!("{role} version {version} was signed earlier; waiting for it to reach the server");
-        let since = Instant::now();
-        while since.elapsed() < CONTESTED {
-            match self.server.metadata(self.dir.gun(), role, Edition::Version(version), MAX_METADATA_BYTES).await {
-                Ok(_) => return Ok(true),
-                Err(ServerError::NotFound { .. }) => sleep(random_below(200)).await,
-                Err(error) => return Err(error.into()),
-            }
+        if rotation.legacy != Legacy::None {
+            signer.complete_chain().await?;
         }
-        tracing::warn!("{role} version {version} was signed earlier and did not reach the server; skipping it");
-        Ok(false)
+        let roots: Vec<Root> = signer.roots().collect();
+        let wanted = match rotation.legacy {
+            Legacy::None => 1,
+            // the version before signs in any case
+            Legacy::Last(versions) => usize::try_from(versions).unwrap_or(usize::MAX).saturating_add(1),
+            Legacy::All => usize::MAX,
+        };
+        let former = roots.get(roots.len().saturating_sub(wanted)..).unwrap_or_default();
+        Ok(errand::root_signers(rotation, former, keyring))
     }
 }
 
-/// Reads one of the posted files back: whatever stands at the URL may say 200, and only the server can serve these bytes.
-pub(super) async fn must_be_served(server: &Server, gun: &Gun, outbox: &Outbox) -> Result<(), CollectionError> {
-    let Some((role, wire)) = outbox.files.iter().min_by_key(|(_, wire)| wire.len()) else { return Ok(()) };
-    let lost = || CollectionError::Lost { gun: gun.to_string(), server: server.name().to_owned() };
-    match server.metadata(gun, role, Edition::Hash(Digest::of(wire)), MAX_METADATA_BYTES).await {
-        Ok(there) if there == *wire => Ok(()),
-        Ok(_) | Err(ServerError::NotFound { .. } | ServerError::TooLarge { .. }) => Err(lost()),
-        Err(error) => {
-            tracing::warn!("what was posted could not be read back; it is kept, and the next publish looks again");
-            Err(error.into())
-        }
-    }
+/// Whether a round publishes what `init` made, before it does what is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum First {
+    Published,
+    AsItIs,
 }
 
 enum Signed {
-    Files(Vec<(Role, Bytes)>),
+    Files(Vec<(Role, Bytes)>, Vec<Published>),
     Contested(Role, Version),
 }
 
 /// Dirty roles in the order of signing: root, targets, delegations from the top down, snapshot.
-fn in_order(draft: &Draft) -> Vec<Role> {
+pub(super) fn in_order(draft: &Draft) -> Vec<Role> {
     let (last, mut order): (Vec<_>, Vec<_>) = draft.dirty.iter().cloned().partition(|role| *role == Role::Snapshot);
     order.extend(last);
     order
-}
-
-fn published<'a>(state: &'a State, role: &Role) -> Option<&'a Document> {
-    match state {
-        State::Published(trusted) => document(trusted, role),
-        State::Local(_) => None,
-    }
-}
-
-fn made_by_init<'a>(state: &'a State, role: &Role) -> Option<&'a Document> {
-    match state {
-        State::Published(_) => None,
-        State::Local(trusted) => document(trusted, role),
-    }
 }
 
 fn document<'a>(trusted: &'a Trusted, role: &Role) -> Option<&'a Document> {
@@ -503,49 +454,12 @@ fn document<'a>(trusted: &'a Trusted, role: &Role) -> Option<&'a Document> {
     }
 }
 
-/// The published version of a role, if its keys of now vouch for it: a delegation may have got others meanwhile.
-fn vouched_for<'a>(draft: &Draft, role: &Role, former: Option<&'a Document>) -> Option<&'a Document> {
-    let counts = |document: &&Document| match (role, draft.signers(role)) {
-        (Role::Delegation(_), Some((keys, listed))) => verify::signed_by(keys, &listed, document.envelope()).is_ok(),
-        (Role::Delegation(_), None) => false,
-        (Role::Root | Role::Targets | Role::Snapshot | Role::Timestamp, _) => true,
-    };
-    former.filter(counts)
-}
-
-/// Whether the agent wants to see who lists what: for a delegation, and for a snapshot that leaves one out.
-fn is_judged_by_parents(role: &Role, draft: &Draft, former: Option<&Document>) -> bool {
-    let before = former.and_then(Document::snapshot);
-    match role {
-        Role::Snapshot => before.is_some_and(|before| before.meta.keys().any(|file| !draft.files.contains_key(file))),
-        Role::Root | Role::Targets | Role::Timestamp | Role::Delegation(_) => true,
-    }
-}
-
-/// The wire bytes of targets, then of each delegation on the way to the role's parent. With a snapshot goes targets,
-/// to show which delegations are no longer listed.
-fn above(wires: &[(Role, Bytes)], role: &Role) -> Vec<Bytes> {
-    let mut way = Vec::new();
-    let mut next = if *role == Role::Snapshot { Some(Role::Targets) } else { role.parent() };
-    while let Some(parent) = next {
-        way.extend(wires.iter().find(|(known, _)| *known == parent).map(|(_, wire)| wire.clone()));
-        next = parent.parent();
-    }
-    way.reverse();
-    way
-}
-
-fn contained(staged: &[Staged]) -> Vec<(String, Digest)> {
-    staged.iter().map(|change| (change.name.clone(), change.digest)).collect()
+fn contained(staged: &[(usize, &Staged)]) -> Vec<(String, Digest)> {
+    staged.iter().map(|(_, change)| (change.name.clone(), change.digest)).collect()
 }
 
 fn described(staged: &Staged) -> String {
     let change = &staged.change;
     let name = if change.path.is_empty() { String::new() } else { format!(" {:?}", change.path) };
     format!("`{} {}{name} in {}` ({})", change.action, change.kind, change.scope, staged.name)
-}
-
-fn random_below(millis: u32) -> Duration {
-    let (random, _) = Uuid::new_v4().as_u64_pair();
-    Duration::from_millis(random.checked_rem(u64::from(millis)).unwrap_or(0))
 }

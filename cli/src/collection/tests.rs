@@ -24,7 +24,7 @@ use super::{
     cached::Aside,
     init::{self, NewCollection, Wish},
     link::Link,
-    publish::must_be_served,
+    posting::must_be_served,
     search,
     update::{Purpose, Update},
 };

@@ -26,7 +26,7 @@ const MAX_ROOT_STEPS: u64 = 1024;
 /// How often root and snapshot may disagree because somebody publishes at this moment.
 const ATTEMPTS: u32 = 3;
 /// Notary warns this long before metadata expires.
-const SOON: Duration = Duration::days(183);
+pub(super) const SOON: Duration = Duration::days(183);
 
 /// What the collection is wanted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -247,11 +247,14 @@ impl Update<'_> {
     async fn timestamp(&self, root: &Root, before: Option<&Root>) -> Result<Timestamp, CollectionError> {
         let role = Role::Timestamp;
         let signers = top_level(root, before, &role);
-        let downloaded = self.link.metadata(self.dir.gun(), &role, Edition::Current, MAX_TIMESTAMP_BYTES).await;
+        let gun = self.dir.gun();
+        let downloaded = self.link.metadata(gun, &role, Edition::Current, MAX_TIMESTAMP_BYTES).await;
         let document = match downloaded {
             Ok(wire) => {
                 let document = self.verified(&role, wire, &signers)?;
                 self.not_older(&role, &document, &signers)?;
+                // the server signs timestamps: an expired one is nobody's to renew but its own
+                self.must_be_current(&role, &document)?;
                 document
             }
             Err(error) if error.is_outage() && self.purpose == Purpose::Read => {
@@ -259,12 +262,20 @@ impl Update<'_> {
                 tracing::warn!(
                     "Error while downloading remote metadata, using cached timestamp - this might not be the latest version available remotely"
                 );
-                self.verified(&role, cached.wire().clone(), &signers)?
+                let document = self.verified(&role, cached.wire().clone(), &signers)?;
+                self.must_be_current(&role, &document)?;
+                document
+            }
+            Err(error) if error.is_failure() => {
+                let known = self.known(&role, &signers)?.map_or(Version::FIRST, |known| known.version());
+                let Some(wire) = self.link.newest_timestamp(gun, known).await? else { return Err(error.into()) };
+                tracing::warn!("{} signs no timestamp now; building on the last one that it signed", self.link.name());
+                let document = self.verified(&role, wire, &signers)?;
+                self.not_older(&role, &document, &signers)?;
+                document
             }
             Err(error) => return Err(error.into()),
         };
-        // the server signs timestamps: an expired one is nobody's to renew but its own
-        self.must_be_current(&role, &document)?;
         self.cache(&role, &document)?;
         document.timestamp().cloned().ok_or_else(|| self.invalid(&role, wrong(&role)))
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use signet_tuf::Gun;
+use signet_tuf::{Gun, Role};
 use time::OffsetDateTime;
 
 use super::{
@@ -85,11 +85,11 @@ async fn brought(
     certificate: Option<&Path>,
     now: OffsetDateTime,
 ) -> Result<RootKey, CliError> {
-    let incoming = import::encrypted_root_key(path)?;
+    let incoming = import::one_key(path, &Role::Root, None)?;
     let opened = match context.agent.open(&incoming).await {
         Ok(opened) => opened,
         Err(error) => {
-            let Some(id) = stem_of(error.detail("path")) else { return Err(error.into()) };
+            let Some(id) = import::in_the_way(&error) else { return Err(error.into()) };
             let RootKey::Found(id) = chosen(context, &id).await? else { return Err(error.into()) };
             tracing::info!("key {id} is here already");
             return Ok(match certificate {
@@ -104,13 +104,6 @@ async fn brought(
     }
     let certificate = certificate.map(|path| of_key(path, gun, &opened.key.key_id, now)).transpose()?;
     Ok(RootKey::Brought { opened: Box::new(opened), certificate })
-}
-
-/// The ID of the key whose file stands in the way.
-fn stem_of(path: Option<&str>) -> Option<String> {
-    let path = Path::new(path?);
-    let is_key = path.extension().is_some_and(|extension| extension == "key");
-    path.file_stem().filter(|_| is_key)?.to_str().map(str::to_owned)
 }
 
 /// Runs `init`.

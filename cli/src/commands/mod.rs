@@ -15,8 +15,10 @@ pub mod list;
 pub mod lookup;
 mod names;
 mod new_file;
+mod plan;
 pub mod publish;
 pub mod remove;
+pub mod renew;
 pub mod reset;
 mod secret_file;
 pub mod status;
@@ -40,6 +42,7 @@ pub async fn run(context: &mut Context, command: Command) -> Result<(), CliError
         Command::Status(args) => status::run(context, args).await,
         Command::Reset(args) => reset::run(context, args).await,
         Command::Publish(args) => publish::run(context, args).await,
+        Command::Renew(args) => renew::run(context, args).await,
         Command::List(args) => list::run(context, args).await,
         Command::Lookup(args) => lookup::run(context, args).await,
         Command::Verify(args) => verify::run(context, args).await,

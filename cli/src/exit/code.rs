@@ -200,6 +200,11 @@ fn of_collection(error: &CollectionError) -> Exit {
         CollectionError::TrustDir(_)
         | CollectionError::Change { .. }
         | CollectionError::NoVersionLeft { .. }
+        | CollectionError::NeverPublished { .. }
+        | CollectionError::RootIsOut { .. }
+        | CollectionError::RotationUnfinished { .. }
+        | CollectionError::NoRotation { .. }
+        | CollectionError::TooFewKeys { .. }
         | CollectionError::Exists { .. } => Exit::Failed,
     }
 }

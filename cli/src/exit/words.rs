@@ -63,6 +63,11 @@ const fn of_collection(error: &CollectionError) -> Option<&'static str> {
         | CollectionError::NotAcknowledged { .. }
         | CollectionError::Change { .. }
         | CollectionError::NoVersionLeft { .. }
+        | CollectionError::NeverPublished { .. }
+        | CollectionError::RootIsOut { .. }
+        | CollectionError::RotationUnfinished { .. }
+        | CollectionError::NoRotation { .. }
+        | CollectionError::TooFewKeys { .. }
         | CollectionError::Exists { .. } => None,
     }
 }

@@ -219,7 +219,13 @@ impl ServerError {
     /// Whether the server, or what stands before it, cannot serve right now.
     #[must_use]
     pub const fn is_outage(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Status { status: 500..=599, .. })
+        self.is_offline() || self.is_failure()
+    }
+
+    /// Whether somebody answered that it cannot be done.
+    #[must_use]
+    pub const fn is_failure(&self) -> bool {
+        matches!(self, Self::Status { status: 500..=599, .. })
     }
 }
 

@@ -32,12 +32,6 @@ impl GunDir {
         self.base.join("changelist")
     }
 
-    /// Where a change of this name is staged.
-    #[must_use]
-    pub fn change_path(&self, name: &str) -> PathBuf {
-        self.changelist().join(name)
-    }
-
     /// Everything that is staged, in the order in which it is applied: by file name.
     ///
     /// # Errors

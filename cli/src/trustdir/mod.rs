@@ -8,6 +8,7 @@ pub mod change;
 pub mod changelist;
 mod disk;
 pub mod outbox;
+pub mod rotation;
 pub mod unfinished;
 
 pub use self::disk::Prepared;
@@ -169,6 +170,14 @@ pub enum TrustDirError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A rotation that was begun and cannot be read.
+    #[error("the unfinished rotation {} is damaged: {problem}", path.display())]
+    CorruptRotation {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Another command holds the collection.
     #[error("another command works on {gun} in this trust directory: {} is locked", path.display())]
     Busy {
@@ -194,6 +203,9 @@ impl TrustDirError {
                 path.display()
             ),
             Self::CorruptOutbox { .. } => "publish again: what is staged is signed anew".into(),
+            Self::CorruptRotation { path, .. } => {
+                format!("remove {} and rotate again; the keys that were made are in `key list`", path.display())
+            }
             Self::Busy { .. } => "wait for it, or end it".into(),
         })
     }

@@ -7,7 +7,7 @@ use std::{
 
 use clap::Args;
 use signet_proto::v1;
-use signet_tuf::{Gun, KeyId};
+use signet_tuf::{Gun, KeyId, Role};
 use zeroize::Zeroizing;
 
 use super::{generate::whereabouts, piv::PivArgs};
@@ -19,7 +19,6 @@ use crate::{
 
 /// Notary 0.7: what a key is for if nothing says so.
 const DEFAULT_ROLE: &str = "delegation";
-const ROOT: &str = "root";
 /// Keys of these roles belong to one collection.
 const OF_ONE_COLLECTION: [&str; 3] = ["targets", "snapshot", "timestamp"];
 /// The largest file that is read: an export of a thousand keys takes a tenth.
@@ -162,31 +161,42 @@ async fn already_there(context: &mut Context, error: &AgentError) -> Result<Opti
     Ok(keys.into_iter().find(|key| key.places.iter().any(|place| place.uri == uri)))
 }
 
-/// The one root key of a file, which must be encrypted, whatever its headers say.
+/// The one key of a file, for a role whatever its headers say; a root key must be encrypted.
 ///
 /// # Errors
 /// [`CliError`] names the file.
-pub(in crate::commands) fn encrypted_root_key(path: &Path) -> Result<Incoming, CliError> {
-    let args =
-        ImportArgs { files: Vec::new(), role: None, gun: None, token: None, keep_file: false, piv: PivArgs::default() };
-    let of_any_role = ImportArgs { role: Some(ROOT.to_owned()), ..args };
-    let mut blocks = read(path, &of_any_role)?;
-    match (blocks.pop(), blocks.is_empty()) {
-        (Some(Block { incoming, .. }), true) => match incoming.sealed {
-            Sealed::No => {
-                let remedy = format!("`key import -r root {}` takes it in and asks for a passphrase", path.display());
-                Err(CliError::with_remedy("only encrypted root keys may be imported", remedy))
-            }
-            // it is opened, so that it is known which key it is
-            Sealed::Yes | Sealed::Named(_) => {
-                Ok(Incoming { role: ROOT.to_owned(), gun: String::new(), sealed: Sealed::Yes, ..incoming })
-            }
-        },
-        (_, _) => Err(CliError::with_remedy(
-            format!("{} holds several keys", path.display()),
-            "give the file of one root key with --rootkey",
-        )),
-    }
+pub(in crate::commands) fn one_key(path: &Path, role: &Role, gun: Option<&Gun>) -> Result<Incoming, CliError> {
+    let args = ImportArgs {
+        files: Vec::new(),
+        role: Some(role.to_string()),
+        gun: gun.map(Gun::to_string),
+        token: None,
+        keep_file: false,
+        piv: PivArgs::default(),
+    };
+    let mut blocks = read(path, &args)?;
+    let (Some(Block { incoming, .. }), true) = (blocks.pop(), blocks.is_empty()) else {
+        let message = format!("{} holds several keys", path.display());
+        return Err(CliError::with_remedy(message, "give a file with one key"));
+    };
+    let sealed = match (incoming.sealed, role) {
+        (Sealed::No, Role::Root) => {
+            let remedy = format!("`key import -r root {}` takes it in and asks for a passphrase", path.display());
+            return Err(CliError::with_remedy("only encrypted root keys may be imported", remedy));
+        }
+        (Sealed::No, _) => Sealed::No,
+        // it is opened, so that it is known which key it is
+        (Sealed::Yes | Sealed::Named(_), _) => Sealed::Yes,
+    };
+    let gun = gun.filter(|_| OF_ONE_COLLECTION.contains(&role.as_str())).map(Gun::to_string).unwrap_or_default();
+    Ok(Incoming { role: role.to_string(), gun, sealed, ..incoming })
+}
+
+/// The ID of the key whose file stood in the way of an import.
+pub(in crate::commands) fn in_the_way(error: &AgentError) -> Option<String> {
+    let path = Path::new(error.detail("path")?);
+    let is_key = path.extension().is_some_and(|extension| extension == "key");
+    path.file_stem().filter(|_| is_key)?.to_str().map(str::to_owned)
 }
 
 fn read(path: &Path, args: &ImportArgs) -> Result<Vec<Block>, CliError> {

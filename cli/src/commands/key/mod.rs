@@ -8,6 +8,7 @@ mod outside;
 mod passwd;
 mod piv;
 mod remove;
+mod rotate;
 
 use clap::{Args, Subcommand};
 use signet_proto::v1;
@@ -35,6 +36,8 @@ enum KeyCommand {
     Export(export::ExportArgs),
     /// Change the passphrase of a key file
     Passwd(passwd::PasswdArgs),
+    /// Give a role of a collection other keys, and publish that
+    Rotate(rotate::RotateArgs),
     /// Remove a key file
     Remove(remove::RemoveArgs),
 }
@@ -50,6 +53,7 @@ pub async fn run(context: &mut Context, args: KeyArgs) -> Result<(), CliError> {
         KeyCommand::Import(args) => import::run(context, args).await,
         KeyCommand::Export(args) => export::run(context, args).await,
         KeyCommand::Passwd(args) => passwd::run(context, args).await,
+        KeyCommand::Rotate(args) => rotate::run(context, args).await,
         KeyCommand::Remove(args) => remove::run(context, args).await,
     }
 }

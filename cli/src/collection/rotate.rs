@@ -1,0 +1,283 @@
+//! Rotation: a role gets other keys. They are remembered before anything is signed, and what they replace is deleted
+//! only after the server has accepted them.
+
+use signet_proto::v1;
+use signet_tuf::{Gun, KeyId, PublicKey, Role, Root};
+use time::OffsetDateTime;
+
+use super::{
+    CollectionError, Trusted,
+    abandon::{abandoned, last_signed_root, published_roots},
+    build::{Keyring, canonical_ids},
+    cached::cached_root,
+    errand::Errand,
+    init::ALGORITHM,
+    link::Link,
+    publish::{Published, locked},
+    update::{Purpose, Update},
+};
+use crate::{
+    agent::Place,
+    context::Context,
+    server::{Server, ServerError},
+    trustdir::{
+        GunDir,
+        rotation::{Legacy, Rotation},
+    },
+};
+
+/// The keys that a role is to have.
+#[derive(Debug, Clone)]
+pub enum NewKeys {
+    /// One that is made now.
+    Made(Place),
+    /// Keys that are at hand.
+    AtHand(Vec<v1::Key>),
+    /// A key at hand, in a certificate of its owner's; for root.
+    Certified(Vec<PublicKey>),
+    /// One that the server makes and keeps.
+    Servers,
+}
+
+/// A rotation as it is wanted.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// root, targets, snapshot or timestamp.
+    pub role: Role,
+    /// Its new keys.
+    pub keys: NewKeys,
+    /// How many of them must sign; none: as many as now.
+    pub threshold: Option<u32>,
+    /// Which older keys sign a root too.
+    pub legacy: Legacy,
+}
+
+/// Gives a role other keys and publishes that.
+///
+/// # Errors
+/// [`CollectionError`]; what was begun can be finished with [`resume`], or undone with [`abort`].
+///
+/// # Cancellation
+/// At any point, likewise.
+pub async fn rotate(
+    context: &mut Context,
+    gun: &Gun,
+    wish: Wish,
+    now: OffsetDateTime,
+) -> Result<Vec<Published>, CollectionError> {
+    let dir = GunDir::new(&context.trust_dir, gun);
+    let _lock = dir.lock().await?;
+    if let Some(begun) = dir.rotation()? {
+        return Err(CollectionError::RotationUnfinished { gun: gun.to_string(), role: begun.role.to_string() });
+    }
+    let rotation = begin(context, &dir, wish, now).await?;
+    dir.begin_rotation(&rotation)?;
+    locked(context, &dir, &Errand::Rotate(rotation), now).await
+}
+
+/// Finishes a rotation that was begun: with the same keys, and the same bytes if they were signed.
+///
+/// # Errors
+/// [`CollectionError::NoRotation`]; [`CollectionError::RotationUnfinished`] names another role than `role`.
+///
+/// # Cancellation
+/// At any point: it can be done again.
+pub async fn resume(
+    context: &mut Context,
+    gun: &Gun,
+    role: &Role,
+    now: OffsetDateTime,
+) -> Result<Vec<Published>, CollectionError> {
+    let dir = GunDir::new(&context.trust_dir, gun);
+    let _lock = dir.lock().await?;
+    let rotation = begun(&dir, role)?;
+    locked(context, &dir, &Errand::Rotate(rotation), now).await
+}
+
+/// Undoes a rotation that the server does not have: the root that was signed for it is given up. The new keys stay; their
+/// canonical IDs are returned.
+///
+/// # Errors
+/// [`CollectionError::NoRotation`]; [`CollectionError::RootIsOut`] if the server has it.
+///
+/// # Cancellation
+/// At any point: it can be done again.
+pub async fn abort(
+    context: &mut Context,
+    gun: &Gun,
+    role: &Role,
+    now: OffsetDateTime,
+) -> Result<Vec<KeyId>, CollectionError> {
+    let dir = GunDir::new(&context.trust_dir, gun);
+    let _lock = dir.lock().await?;
+    let rotation = begun(&dir, role)?;
+    let link = Link::open(&context.server).await?;
+    let server = link.online()?;
+    let pinning = context.pinning.clone();
+    let update = Update { link: &link, dir: &dir, pinning: &pinning, now, purpose: Purpose::Publish };
+    let served = update.run(None).await?.root;
+    if served.root().is_some_and(|root| rotation.is_in(root)) {
+        let version = served.version();
+        return Err(CollectionError::RootIsOut { gun: gun.to_string(), root: version, served: version });
+    }
+    if let Some(root) = last_signed_root(context, gun).await?.filter(|root| root.version > served.version()) {
+        let chain = published_roots(server, gun, root).await?;
+        let record = abandoned(context, &dir, root, chain).await?;
+        tracing::info!("gave up root version {} of {gun}, record {record}", root.version);
+    }
+    dir.forget_signings()?;
+    dir.end_rotation()?;
+    Ok(rotation.keys.iter().map(PublicKey::canonical_id).collect())
+}
+
+fn begun(dir: &GunDir, role: &Role) -> Result<Rotation, CollectionError> {
+    let gun = dir.gun().to_string();
+    let rotation = dir.rotation()?.ok_or_else(|| CollectionError::NoRotation { gun: gun.clone() })?;
+    match rotation.role == *role {
+        true => Ok(rotation),
+        false => Err(CollectionError::RotationUnfinished { gun, role: rotation.role.to_string() }),
+    }
+}
+
+/// Everything is looked at before a key is made.
+async fn begin(
+    context: &mut Context,
+    dir: &GunDir,
+    wish: Wish,
+    now: OffsetDateTime,
+) -> Result<Rotation, CollectionError> {
+    let link = Link::open(&context.server).await?;
+    let server = link.online()?;
+    let trusted = current(context, dir, &link, now).await?;
+    let unsigned = |why: String| unsigned(dir.gun(), &Role::Root, why);
+    let root = trusted.root.root().ok_or_else(|| unsigned("there is no root".into()))?;
+    let keyring = Keyring::of(context.agent.keys().await?);
+    if keyring.present_of(&root.keys, &root.root) < root.root.threshold {
+        return Err(unsigned(missing(root, &keyring)));
+    }
+    let present = root.role_keys(&wish.role).ok_or_else(|| unsigned(format!("it has no role {}", wish.role)))?;
+    let threshold = wish.threshold.unwrap_or(present.threshold);
+    let given = wish.keys.count();
+    if given < usize::try_from(threshold).unwrap_or(usize::MAX) {
+        let (gun, role) = (dir.gun().to_string(), wish.role.to_string());
+        return Err(CollectionError::TooFewKeys { gun, role, threshold, given });
+    }
+    let keys = made(context, dir, server, &wish, now).await?;
+    let kept = |id: &KeyId| keys.iter().any(|key| key.canonical_id() == *id);
+    let replaced = canonical_ids(&root.keys, present).filter(|id| !kept(id)).collect();
+    Ok(Rotation { role: wish.role, keys, threshold, replaced, legacy: wish.legacy })
+}
+
+/// What the server has; what only `init` has made is published first.
+async fn current(
+    context: &mut Context,
+    dir: &GunDir,
+    link: &Link,
+    now: OffsetDateTime,
+) -> Result<Trusted, CollectionError> {
+    let pinning = context.pinning.clone();
+    let update = Update { link, dir, pinning: &pinning, now, purpose: Purpose::Publish };
+    match update.run(None).await {
+        Err(CollectionError::Server(ServerError::NotFound { .. })) if cached_root(dir)?.is_some() => {
+            tracing::info!("{} is not published yet; publishing what init made first", dir.gun());
+            locked(context, dir, &Errand::First, now).await?;
+            update.run(None).await
+        }
+        trusted => trusted,
+    }
+}
+
+impl NewKeys {
+    fn count(&self) -> usize {
+        match self {
+            Self::Made(_) | Self::Servers => 1,
+            Self::AtHand(keys) => keys.len(),
+            Self::Certified(keys) => keys.len(),
+        }
+    }
+}
+
+async fn made(
+    context: &mut Context,
+    dir: &GunDir,
+    server: &Server,
+    wish: &Wish,
+    now: OffsetDateTime,
+) -> Result<Vec<PublicKey>, CollectionError> {
+    let gun = dir.gun();
+    let at_hand = match &wish.keys {
+        NewKeys::Servers => return Ok(vec![server.rotate_key(gun, &wish.role).await?]),
+        NewKeys::Certified(keys) => return Ok(keys.clone()),
+        NewKeys::AtHand(keys) => keys.clone(),
+        NewKeys::Made(place) => {
+            let of = (wish.role != Role::Root).then_some(gun);
+            let key = context.agent.generate(&wish.role, of, place.clone(), ALGORITHM).await?;
+            tracing::info!("made the {} key {}", wish.role, key.key_id);
+            vec![key]
+        }
+    };
+    let mut keys = Vec::with_capacity(at_hand.len());
+    for key in at_hand {
+        keys.push(public(context, gun, &wish.role, &key, now).await?);
+    }
+    Ok(keys)
+}
+
+/// A key as root lists it.
+async fn public(
+    context: &mut Context,
+    gun: &Gun,
+    role: &Role,
+    key: &v1::Key,
+    now: OffsetDateTime,
+) -> Result<PublicKey, CollectionError> {
+    let parsed = if *role == Role::Root {
+        PublicKey::from_certificate_pem(&context.agent.certify(&key.key_id, gun, now).await?)
+    } else {
+        PublicKey::from_spki(&key.spki)
+    };
+    parsed.map_err(|error| unsigned(gun, role, format!("key {}: {error}", key.key_id)))
+}
+
+/// Ends a rotation that a published root has: keys that nothing names any more are deleted, root keys never.
+pub(super) async fn settle(context: &mut Context, dir: &GunDir, root: &Root) -> Result<(), CollectionError> {
+    let Some(rotation) = dir.rotation()?.filter(|rotation| rotation.is_in(root)) else { return Ok(()) };
+    let named: Vec<KeyId> = root.keys.values().map(PublicKey::canonical_id).collect();
+    let unused = rotation.replaced.iter().filter(|id| rotation.role != Role::Root && !named.contains(id));
+    let keys = context.agent.keys().await?;
+    for id in unused {
+        let is_it = |key: &&v1::Key| {
+            let of_here = key.role == rotation.role.as_str() && key.gun == dir.gun().as_str();
+            of_here && key.key_id == id.to_string()
+        };
+        if let Some(key) = keys.iter().find(is_it) {
+            delete(context, key).await;
+        }
+    }
+    Ok(dir.end_rotation()?)
+}
+
+/// The rotation stands, whatever becomes of the old key.
+async fn delete(context: &mut Context, key: &v1::Key) {
+    for place in &key.places {
+        if place.kind() != v1::PlaceKind::File {
+            tracing::warn!("the {} key {} signs no more and stays on token {}", key.role, key.key_id, place.token);
+            continue;
+        }
+        match context.agent.delete(&key.key_id, &place.uri).await {
+            Ok(()) => tracing::info!("deleted the {} key {}, which signs no more", key.role, key.key_id),
+            Err(error) => {
+                tracing::warn!("the {} key {} signs no more and was not deleted: {error}", key.role, key.key_id)
+            }
+        }
+    }
+}
+
+fn missing(root: &Root, keyring: &Keyring) -> String {
+    let ids = canonical_ids(&root.keys, &root.root).filter(|id| !keyring.is_present(*id)).map(|id| id.to_string());
+    format!("{} of its keys must sign; missing: {}", root.root.threshold, ids.collect::<Vec<_>>().join(", "))
+}
+
+fn unsigned(gun: &Gun, role: &Role, why: String) -> CollectionError {
+    CollectionError::Unsigned { gun: gun.to_string(), role: role.to_string(), why }
+}
