@@ -116,7 +116,7 @@ pub enum Command {
     Addhash(AddHashArgs),
     /// Stage the removal of a target
     Remove(RemoveArgs),
-    /// Show what is staged
+    /// Show what is staged, when roles expire and who can sign them
     Status(StatusArgs),
     /// Take staged changes back
     Reset(ResetArgs),

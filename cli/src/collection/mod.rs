@@ -18,6 +18,7 @@ pub mod publish;
 pub mod root_certificate;
 pub mod rotate;
 pub mod search;
+pub mod standing;
 #[cfg(test)]
 mod tests;
 pub mod update;

@@ -86,7 +86,7 @@ fn must_fit(role: &str, algorithm: &str) -> Result<(), CliError> {
 }
 
 /// Where a new key is.
-pub(super) fn whereabouts(place: &v1::Place) -> String {
+pub(in crate::commands) fn whereabouts(place: &v1::Place) -> String {
     if let Some(PivPlace { serial, slot }) = PivPlace::of(&place.uri) {
         return format!("on YubiKey {serial}, slot {slot}");
     }

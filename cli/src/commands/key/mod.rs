@@ -10,6 +10,8 @@ mod piv;
 mod remove;
 mod rotate;
 
+pub(super) use self::generate::whereabouts;
+
 use clap::{Args, Subcommand};
 use signet_proto::v1;
 
