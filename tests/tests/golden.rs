@@ -126,6 +126,12 @@ impl Session {
             (r"(?P<before>key ID )[0-9a-f]{12}\b", "$before[12]"),
             (r"\.signet-[0-9a-f-]{36}", ".signet-[UUID]"),
             (r"\bwith ID [0-9a-f]{7}\b", "with ID [KEYID]"),
+            (r#""key_id": "[0-9a-f]{64}""#, r#""key_id": "[KEYID]""#),
+            (r"\b[0-9a-f]{7} \(file\)", "[KEYID] (file)"),
+            // a lifetime, less the seconds since
+            (r"\b(3649|3650)(?P<after> days|,)", "3650$after"),
+            (r"\b(1094|1095)(?P<after> days|,)", "1095$after"),
+            (r"\b(13|14)(?P<after> days|,)", "14$after"),
             (r"agent-[0-9a-f]{16}\.sock", "agent-[LEDGER].sock"),
             (r"pid [0-9]+", "pid [PID]"),
             (r#"time="[^"]*""#, r#"time="[TIME]""#),
