@@ -57,6 +57,7 @@ transcripts! {
     like_notary
     old_layouts
     publishing
+    rotating
     wrong_words
 }
 
@@ -127,6 +128,8 @@ impl Session {
             (r"\.signet-[0-9a-f-]{36}", ".signet-[UUID]"),
             (r"\bwith ID [0-9a-f]{7}\b", "with ID [KEYID]"),
             (r#""key_id": "[0-9a-f]{64}""#, r#""key_id": "[KEYID]""#),
+            (r"(?P<before>signed by )[0-9a-f]{64}\b", "$before[KEYID]"),
+            (r"expires 20[0-9]{2}-[0-9:TZ-]+", "expires [TIME]"),
             (r"\b[0-9a-f]{7} \(file\)", "[KEYID] (file)"),
             // a lifetime, less the seconds since
             (r"\b(3649|3650)(?P<after> days|,)", "3650$after"),

@@ -202,3 +202,125 @@ pub(super) fn too_few(draft: &Draft, keyring: &Keyring, role: &Role) -> Option<S
         missing.join(", ")
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    use signet_tuf::{Expires, Version};
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::{collection::build::empty_targets, trustdir::rotation::Legacy};
+
+    const NOW: OffsetDateTime = datetime!(2026-01-01 0:00 UTC);
+    // two throw-away P-256 keys, SubjectPublicKeyInfo
+    const A: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEpFf1E06PtIG2la/G85wVMVAWHqaD6HwYl5YftRVHzDDur12tRSqkr5S29GLy+x9ejdy3qy989TFHWgSFYfPWDA==";
+    const B: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEBWqQi+zo4FwW8R/4BIOYgIrDeXYJLGHpaHxMDOuUAylKwAD+IKaexiTMAcgC/liN+tvY6RcBNW2+ekFjwQ2E8A==";
+
+    fn key(spki: &str) -> PublicKey {
+        PublicKey::from_spki(&STANDARD.decode(spki).unwrap()).unwrap()
+    }
+
+    /// A collection in which key A signs everything.
+    fn draft() -> Draft {
+        let key = key(A);
+        let listed = RoleKeys { key_ids: vec![key.key_id()], threshold: 1 };
+        let root = Root {
+            version: Version::FIRST,
+            expires: Expires::at(datetime!(2036-01-01 0:00 UTC)),
+            consistent_snapshot: false,
+            keys: [(key.key_id(), key)].into(),
+            root: listed.clone(),
+            targets: listed.clone(),
+            snapshot: listed.clone(),
+            timestamp: listed,
+        };
+        Draft {
+            root,
+            targets: [(Role::Targets, empty_targets(NOW))].into(),
+            files: BTreeMap::new(),
+            invalid: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+        }
+    }
+
+    fn only(keys: &[&str]) -> RoleKeys {
+        RoleKeys { key_ids: keys.iter().map(|spki| key(spki).key_id()).collect(), threshold: 1 }
+    }
+
+    #[test]
+    fn replaced_keys_go_unless_another_role_names_them() {
+        for (role, dirty) in [
+            (Role::Root, &["root"][..]),
+            (Role::Targets, &["root", "targets"]),
+            (Role::Snapshot, &["root", "snapshot"]),
+            (Role::Timestamp, &["root"]),
+        ] {
+            let mut draft = draft();
+            rotate(&mut draft, &role, only(&[B]));
+            assert_eq!(draft.root.role_keys(&role), Some(&only(&[B])));
+            assert_eq!(draft.dirty.iter().map(Role::to_string).collect::<Vec<_>>(), dirty);
+            assert!(draft.root.keys.contains_key(&key(A).key_id()), "the other roles name it");
+        }
+        for (last, stays) in [(Role::Timestamp, false), (Role::Root, true)] {
+            let mut draft = draft();
+            let roles = [Role::Root, Role::Targets, Role::Snapshot, Role::Timestamp];
+            for role in roles.iter().filter(|role| **role != last).chain([&last]) {
+                rotate(&mut draft, role, only(&[B]));
+            }
+            assert_eq!(draft.root.keys.contains_key(&key(A).key_id()), stays, "a former root key stays listed");
+        }
+    }
+
+    #[test]
+    fn a_new_root_is_signed_by_new_and_former_keys_that_are_at_hand() {
+        let rotation = Rotation {
+            role: Role::Root,
+            keys: vec![key(B)],
+            threshold: 1,
+            replaced: vec![key(A).canonical_id()],
+            legacy: Legacy::None,
+        };
+        let former = [draft().root];
+        let with = |spki: &[&str]| Keyring::new(spki.iter().map(|spki| key(spki).canonical_id()), []);
+        assert_eq!(root_signers(&rotation, &former, &with(&[A])), only(&[B, A]).key_ids);
+        assert_eq!(root_signers(&rotation, &former, &with(&[])), only(&[B]).key_ids);
+        assert_eq!(root_signers(&rotation, &[], &with(&[A])), only(&[B]).key_ids);
+    }
+
+    #[test]
+    fn only_what_can_be_signed_is_renewed() {
+        let nobody = Keyring::default();
+        let everybody = Keyring::new([key(A).canonical_id()], []);
+        for (role, keyring, why) in [
+            (Role::Targets, &everybody, None),
+            (Role::Root, &everybody, None),
+            (Role::Targets, &nobody, Some("not at hand")),
+            (Role::Snapshot, &nobody, Some("the server signs it")),
+            (Role::Timestamp, &everybody, Some("the server signs it")),
+            ("targets/a".parse().unwrap(), &everybody, Some("nothing is published")),
+        ] {
+            let mut draft = draft();
+            let renewed = renew(&mut draft, keyring, &role);
+            match why {
+                None => assert!(renewed.is_ok() && draft.dirty.contains(&role), "{role}"),
+                Some(why) => assert!(renewed.unwrap_err().1.contains(why), "{role}"),
+            }
+        }
+    }
+
+    #[test]
+    fn too_few_keys_for_a_threshold_are_named() {
+        let mut draft = draft();
+        draft.root.keys.insert(key(B).key_id(), key(B));
+        draft.root.targets = RoleKeys { threshold: 2, ..only(&[A, B]) };
+        let one = Keyring::new([key(A).canonical_id()], []);
+        let why = too_few(&draft, &one, &Role::Targets).unwrap();
+        assert!(why.ends_with(&key(B).canonical_id().to_string()), "{why}");
+        let both = Keyring::new([key(A).canonical_id(), key(B).canonical_id()], []);
+        assert_eq!(too_few(&draft, &both, &Role::Targets), None);
+        assert_eq!(too_few(&draft, &Keyring::default(), &Role::Root), None, "one key is the agent's to miss");
+    }
+}

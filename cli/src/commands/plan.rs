@@ -1,7 +1,7 @@
 //! `--dry-run`: what a command would sign and publish.
 
 use serde_json::{Value, json};
-use signet_tuf::Gun;
+use signet_tuf::{Gun, Role};
 use time::OffsetDateTime;
 
 use crate::{
@@ -65,7 +65,7 @@ fn role_lines(planned: &PlannedRole) -> Vec<String> {
     let mut lines = vec![String::new(), format!("{role} version {version}{from}, expires {expires}")];
     let signing = keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let wanted = if *threshold > 1 { format!("{threshold} of ") } else { String::new() };
-    let signing = if signing.is_empty() { "none at hand yet".to_owned() } else { signing };
+    let signing = if signing.is_empty() { "the new key".to_owned() } else { signing };
     lines.push(format!("  signed by {wanted}{signing}"));
     lines.extend(changes.iter().take(MOST_LINES).map(|change| format!("  {change}")));
     let more = changes.len().saturating_sub(MOST_LINES);
@@ -73,7 +73,8 @@ fn role_lines(planned: &PlannedRole) -> Vec<String> {
         lines.push(format!("  and {more} more; --json shows all"));
     }
     if changes.is_empty() {
-        lines.push("  the same content".to_owned());
+        let content = if *role == Role::Snapshot { "names the new versions" } else { "the same content" };
+        lines.push(format!("  {content}"));
     }
     lines
 }
@@ -105,7 +106,7 @@ fn as_json(gun: &Gun, plan: &Plan, beforehand: &[String]) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use signet_tuf::{Expires, KeyId, Role, Version, diff::Change};
+    use signet_tuf::{Expires, KeyId, Version, diff::Change};
     use time::macros::datetime;
 
     use super::*;

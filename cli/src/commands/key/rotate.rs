@@ -136,7 +136,10 @@ fn rotatable(args: &RotateArgs) -> Result<Role, CliError> {
         ("targets", false) => Ok(Role::Targets),
         ("timestamp", true) => Ok(Role::Timestamp),
         ("timestamp", false) if args.resume || args.abort => Ok(Role::Timestamp),
-        ("timestamp", false) => refused("notary does not permit the client managing the timestamp key".to_owned()),
+        ("timestamp", false) => Err(CliError::with_remedy(
+            "notary does not permit the client managing the timestamp key",
+            "with -r the server makes a new one",
+        )),
         (role @ ("root" | "targets"), true) => {
             refused(format!("notary does not permit the server managing the {role} key"))
         }
