@@ -213,6 +213,40 @@ fn a_key_has_a_spare_and_a_copy_and_each_is_said_when_it_signs() -> Result<()> {
 }
 
 #[test]
+fn a_root_moves_from_a_file_to_a_yubikey_and_to_another() -> Result<()> {
+    let (stage, desk, yubikey) = with_one()?;
+    stage.home.agent_toml(&yubikey_table(&stage.home, 4711, &[]))?;
+    let file = stage.home.write("file", "content")?;
+    stage.signet(["init", GUN])?.ok()?;
+    stage.signet(["add", GUN, "v1", "-p"])?.args([&file]).ok()?;
+    let rotate = |args: &[&str]| Ok::<_, anyhow::Error>(stage.signet(["key", "rotate", GUN])?.args(args));
+    rotate(&["root", "-y", "--token", "4711"])?.ok()?;
+    stage.stranger(["list", GUN])?.ok()?.says(&["v1"])?;
+    stage.signet(["status", GUN])?.ok()?.says(&["on YubiKey 4711, slot 9c"])?;
+    let spare = desk.insert_set_up(&stage, 2, 4712)?;
+    let tables = [4711, 4712].map(|serial| yubikey_table(&stage.home, serial, &[])).concat();
+    stage.home.agent_toml(&tables)?;
+    stage.signet(["agent", "stop"])?.ok()?;
+    // Nobody touches it: no key is lost, and the key that was made takes over when somebody does.
+    yubikey.rest_finger(false);
+    yubikey.set_patience(Duration::from_secs(1));
+    rotate(&["root", "-y", "--token", "4712"])?.refused()?.says(&["4711 was not touched in time"])?;
+    ensure!(stage.server.version(GUN, "root")? == 2);
+    yubikey.rest_finger(true);
+    let made = stage.key_id_in("yubikey:4712/9c")?;
+    rotate(&["root", "--resume"])?.ok()?;
+    ensure!(stage.server.version(GUN, "root")? == 3);
+    stage.stranger(["list", GUN])?.ok()?.says(&["v1"])?;
+    drop(spare);
+    let short = made.get(..7).context("a key ID")?;
+    wait_until("it is gone", SOON, || {
+        let words = format!("nobody: {short} (insert token 4712)");
+        stage.signet(["status", GUN]).and_then(|call| call.ok()).is_ok_and(|said| said.stdout.contains(&words))
+    })?;
+    Ok(())
+}
+
+#[test]
 fn a_role_can_want_keys_that_are_attested() -> Result<()> {
     let stage = Stage::with_files()?;
     let desk = Desk::new(&stage.home, 1)?;

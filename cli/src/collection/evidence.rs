@@ -199,7 +199,9 @@ impl Signer<'_> {
                 .collect();
             self.unsigned(role, &format!("{problem} ({})", missing.join("; ")))
         })?;
-        if let (Role::Root, Some(previous)) = (role, self.roots().last()) {
+        if *role == Role::Root
+            && let Some(previous) = self.roots().last()
+        {
             verify::next_root(self.dir.gun(), &previous, &envelope)
                 .map_err(|problem| self.unsigned(role, &format!("it would not follow the root before: {problem}")))?;
         }
@@ -232,7 +234,7 @@ impl Signer<'_> {
     /// The keys that may sign for a role, a root's former ones among them: canonical IDs.
     fn signers(&self, draft: &Draft, role: &Role) -> Vec<String> {
         let now = draft.signers(role).map(|(keys, listed)| canonical_ids(keys, &listed).collect::<Vec<_>>());
-        let former = self.roots().last().filter(|_| *role == Role::Root);
+        let former = if *role == Role::Root { self.roots().last() } else { None };
         let former = former.map(|root| canonical_ids(&root.keys, &root.root).collect::<Vec<_>>());
         let mut ids: Vec<KeyId> = now.into_iter().chain(former).flatten().collect();
         ids.sort_unstable();
