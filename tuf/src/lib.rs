@@ -25,4 +25,4 @@ pub use metadata::{
 pub use names::{DelegationName, Gun, NameError, Role};
 pub use notary1::{Envelope, ParseError, Problem, Signature, certificate, root_certificate};
 pub use signature::BadSignature;
-pub use x509::{Certificate, CertificateError};
+pub use x509::{Certificate, CertificateError, Lifetime, UnfitCertificate};

@@ -2,7 +2,7 @@
 
 use der::asn1::ObjectIdentifier;
 use der::{Decode, Encode, Tag, Tagged};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use x509_cert::ext::pkix::BasicConstraints;
 use x509_cert::name::Name;
 
@@ -25,6 +25,33 @@ pub enum CertificateError {
     /// A time before year 0 or after year 9999.
     #[error("the certificate's validity is out of range")]
     Validity,
+}
+
+/// Notary 0.7: how far in the future the validity may begin, and how near its end there is a warning.
+const LEEWAY: Duration = Duration::days(1);
+const SOON: Duration = Duration::days(183);
+
+/// Why a delegate's key is not taken out of a certificate. The words are Notary's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnfitCertificate {
+    /// The validity ends before it begins.
+    #[error("certificate validity window is invalid")]
+    Window,
+    /// It is signed with SHA-1.
+    #[error("certificate with CN {0} uses invalid SHA1 signature algorithm")]
+    Sha1(String),
+    /// Its validity has ended, or begins later than tomorrow.
+    #[error("certificate with CN {0} is expired")]
+    Expired(String),
+}
+
+/// How long a fit certificate will be so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifetime {
+    /// For more than half a year.
+    Long,
+    /// For less than that.
+    NearExpiry,
 }
 
 /// What a certificate says about its key.
@@ -104,6 +131,23 @@ impl Certificate {
         self.sha1
     }
 
+    /// Whether a delegate's key may be taken out of it at that time, by Notary's rules.
+    ///
+    /// # Errors
+    /// [`UnfitCertificate`].
+    pub fn fit_at(&self, now: OffsetDateTime) -> Result<Lifetime, UnfitCertificate> {
+        if self.not_before > self.not_after {
+            return Err(UnfitCertificate::Window);
+        }
+        if self.sha1 {
+            return Err(UnfitCertificate::Sha1(self.common_name.clone()));
+        }
+        if self.not_before > now.saturating_add(LEEWAY) || self.not_after < now {
+            return Err(UnfitCertificate::Expired(self.common_name.clone()));
+        }
+        Ok(if self.not_after < now.saturating_add(SOON) { Lifetime::NearExpiry } else { Lifetime::Long })
+    }
+
     /// The DER of its `SubjectPublicKeyInfo`.
     #[must_use]
     pub fn spki(&self) -> &[u8] {
@@ -126,4 +170,40 @@ fn instant(time: x509_cert::time::Time) -> Result<OffsetDateTime, CertificateErr
 
 fn encoding(error: der::Error) -> CertificateError {
     CertificateError::Encoding(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_fit_by_notarys_rules() {
+        const NOW: OffsetDateTime = datetime!(2026-06-01 12:00 UTC);
+        let from_to = |not_before, not_after| Certificate {
+            common_name: "ann".into(),
+            not_before,
+            not_after,
+            is_ca: false,
+            sha1: false,
+            spki: Vec::new(),
+        };
+        let (early, late) = (datetime!(2026-01-01 0:00 UTC), datetime!(2030-01-01 0:00 UTC));
+        let expired = || Err(UnfitCertificate::Expired("ann".into()));
+        let table = [
+            (from_to(early, late), Ok(Lifetime::Long)),
+            (from_to(datetime!(2026-06-02 12:00 UTC), late), Ok(Lifetime::Long)),
+            (from_to(datetime!(2026-06-02 12:00:01 UTC), late), expired()),
+            (from_to(early, NOW), Ok(Lifetime::NearExpiry)),
+            (from_to(early, datetime!(2026-06-01 11:59:59 UTC)), expired()),
+            (from_to(early, datetime!(2026-12-01 0:00 UTC)), Ok(Lifetime::NearExpiry)),
+            (from_to(early, datetime!(2026-12-02 0:00 UTC)), Ok(Lifetime::Long)),
+            (from_to(late, early), Err(UnfitCertificate::Window)),
+            (Certificate { sha1: true, ..from_to(early, late) }, Err(UnfitCertificate::Sha1("ann".into()))),
+        ];
+        for (certificate, wanted) in table {
+            assert_eq!(certificate.fit_at(NOW), wanted, "{certificate:?}");
+        }
+    }
 }
