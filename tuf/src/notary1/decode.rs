@@ -104,15 +104,21 @@ fn expires(object: &Object<'_>) -> Result<Expires, ParseError> {
 }
 
 fn keys(node: &Node<'_>) -> Result<BTreeMap<KeyId, PublicKey>, ParseError> {
-    node.entries(|name, node| {
-        let id: KeyId = name.parse().map_err(|error: crate::IdError| node.refuse(error))?;
-        let key = public_key(node)?;
-        // Notary: "key ID is not valid for key content"
-        match key.key_id() {
-            own if own == id => Ok(Some((id, key))),
-            own => Err(node.refuse(Problem::WrongKeyId(own))),
-        }
-    })
+    node.entries(|name, node| listed_key(name, node).map(Some))
+}
+
+fn listed_key(name: &str, node: &Node<'_>) -> Result<(KeyId, PublicKey), ParseError> {
+    let id = listed_id(name, node)?;
+    let key = public_key(node)?;
+    // Notary: "key ID is not valid for key content"
+    match key.key_id() {
+        own if own == id => Ok((id, key)),
+        own => Err(node.refuse(Problem::WrongKeyId(own))),
+    }
+}
+
+fn listed_id(name: &str, node: &Node<'_>) -> Result<KeyId, ParseError> {
+    name.parse().map_err(|error: crate::IdError| node.refuse(error))
 }
 
 fn public_key(node: &Node<'_>) -> Result<PublicKey, ParseError> {
@@ -141,9 +147,26 @@ pub(super) fn delegations(node: &Node<'_>) -> Result<Delegations, ParseError> {
         return Ok(Delegations::default());
     }
     let object = node.object(&["keys", "roles"])?;
-    Ok(Delegations {
-        keys: keys(&object.collection("keys")?)?,
-        roles: object.collection("roles")?.items(delegated_role)?,
+    let listed = delegates(&object.collection("keys")?)?;
+    let is_usable = |id: &KeyId| listed.get(id).is_none_or(Option::is_some);
+    let roles = object.collection("roles")?.items(|node| {
+        let mut role = delegated_role(node)?;
+        role.key_ids.retain(is_usable);
+        Ok(role)
+    })?;
+    Ok(Delegations { keys: listed.iter().filter_map(|(id, key)| Some((*id, key.clone()?))).collect(), roles })
+}
+
+/// The keys of delegations, by the IDs under which they are listed. Notary's client publishes a key without type and content
+/// when it is given a certificate that it has no type for. In what others made, a key that nobody can use is none; then only
+/// its delegations lack one, and not the whole collection is lost.
+fn delegates(node: &Node<'_>) -> Result<BTreeMap<KeyId, Option<PublicKey>>, ParseError> {
+    node.entries(|name, node| match (listed_key(name, node), node.mode()) {
+        (Ok((id, key)), Mode::Strict | Mode::Tolerant) => Ok(Some((id, Some(key)))),
+        (Err(ParseError { problem: Problem::KeyType(_) | Problem::Key(_), .. }), Mode::Tolerant) => {
+            Ok(Some((listed_id(name, node)?, None)))
+        }
+        (Err(error), Mode::Strict | Mode::Tolerant) => Err(error),
     })
 }
 

@@ -241,4 +241,34 @@ fn a_key_of_an_unknown_type_is_refused_in_a_file() {
     assert!(error.to_string().ends_with(".keytype: `dsa` is not a key type"), "{error}");
 }
 
+#[test]
+fn a_delegate_s_key_that_nobody_can_use_is_none() {
+    // As the real client publishes it for an Ed25519 certificate.
+    let empty = r#""ee3b8956cf5c4a7ad24516ebf675687eb533d8ba92fa65f84d037cf7fbc88202":{"keytype":"","keyval":{"private":null,"public":null}}"#;
+    let useless = r#"["ee3b8956cf5c4a7ad24516ebf675687eb533d8ba92fa65f84d037cf7fbc88202"]"#;
+    let file = |key: &str| {
+        let roles = format!(r#"[{{"keyids":{useless},"name":"targets/a","paths":[""],"threshold":1}}]"#);
+        let signed = format!(
+            r#"{{"_type":"Targets","delegations":{{"keys":{{{key}}},"roles":{roles}}},"expires":"2029-11-20T18:11:17Z","targets":{{}},"version":3}}"#
+        );
+        (format!(r#"{{"signed":{signed},"signatures":[]}}"#), signed)
+    };
+    let other = empty.replace(r#""keytype":"""#, r#""keytype":"dsa""#);
+    let broken =
+        empty.replace(r#""keytype":"""#, r#""keytype":"ecdsa""#).replace(r#""public":null"#, r#""public":"AAAA""#);
+    for key in [empty, &other, &broken] {
+        let (wire, signed) = file(key);
+        let envelope = Envelope::parse(&Role::Targets, wire.as_bytes()).unwrap();
+        let delegations = &envelope.targets().unwrap().delegations;
+        assert!(delegations.keys.is_empty() && delegations.roles[0].key_ids.is_empty(), "{key}");
+        assert_eq!(verify::structure(&Role::Targets, envelope.metadata()), Ok(()), "{key}");
+        assert_eq!(envelope.signed(), signed.as_bytes(), "what is signed is the file's");
+        assert!(signet_tuf::notary1::parse(&Role::Targets, signed.as_bytes()).is_err(), "{key} is not signed again");
+    }
+    // An ID without any key is a fault of the file.
+    let (wire, _) = file("");
+    let envelope = Envelope::parse(&Role::Targets, wire.as_bytes()).unwrap();
+    assert!(verify::structure(&Role::Targets, envelope.metadata()).is_err());
+}
+
 const RSA_1024: &str = "30819f300d06092a864886f70d010101050003818d0030818902818100b892a9fc5bf17c4a6924aa8edbd7f123d039c9f65f616977256b212d4156f723e91538cc91cff694dec3a70986d5fdbd2b5a88b311ad44c76150153e349d0cf313e6633e1c81d15176e5e19b4c94db2f7ffceaee81e23d458c71a2b8cc585a80c876656346b1c577a4059b565914fe882adec6dd42346d1e8b2f41541d9f68ed0203010001";
