@@ -2,16 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use serde::Deserialize;
-use signet_tuf::{DelegatedRole, KeyId, KeyType, PublicKey, Role, RoleKeys, Targets};
+use signet_tuf::{DelegatedRole, KeyId, PublicKey, Role, RoleKeys, Targets};
 use time::OffsetDateTime;
 
 use super::{
     build::{Draft, Keyring, canonical_ids, empty_targets},
     search,
 };
-use crate::trustdir::change::Change;
+use crate::trustdir::{change::Change, edit::Edit};
 
 const ALL_DELEGATIONS: &str = "/*";
 
@@ -55,7 +53,9 @@ fn add_target(
         return Ok(());
     }
     if draft.invalid.contains_key(&role) {
-        return Err(format!("{role} is published without enough valid signatures; `witness` it first"));
+        return Err(format!(
+            "{role} is published without enough valid signatures; `witness` it first, if all that it holds is right"
+        ));
     }
     must_sign(keyring, &signers)?;
     if !search::may_hold(&draft.tree(), &role, &change.path) {
@@ -118,37 +118,6 @@ fn invalid_role(role: &Role, why: &str) -> String {
 
 // --- delegations
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct DelegationData {
-    threshold: u32,
-    add_keys: Option<Vec<Option<KeyData>>>,
-    remove_keys: Option<Vec<String>>,
-    add_paths: Option<Vec<String>>,
-    remove_paths: Option<Vec<String>>,
-    clear_paths: bool,
-}
-
-#[derive(Deserialize)]
-struct KeyData {
-    keytype: String,
-    keyval: KeyValue,
-}
-
-#[derive(Deserialize)]
-struct KeyValue {
-    public: String,
-}
-
-impl KeyData {
-    fn parse(&self) -> Result<PublicKey, String> {
-        let kind =
-            KeyType::from_wire(&self.keytype).ok_or_else(|| format!("the key type `{}` is not known", self.keytype))?;
-        let public = STANDARD.decode(&self.keyval.public).map_err(|e| e.to_string())?;
-        PublicKey::new(kind, public).map_err(|e| e.to_string())
-    }
-}
-
 fn change_delegation(
     draft: &mut Draft,
     keyring: &Keyring,
@@ -159,41 +128,35 @@ fn change_delegation(
     let Role::Delegation(name) = role else {
         return Err(invalid_role(role, "not a valid delegated role"));
     };
-    let data: DelegationData = serde_json::from_slice(change.json()).map_err(|e| e.to_string())?;
+    let edit = Edit::parse(change.json())?;
     let parent = name.parent();
     must_sign(keyring, &existing(draft, &parent)?)?;
-    let add_paths = data.add_paths.unwrap_or_default();
     let way =
         search::visit_of(&draft.tree(), &parent).ok_or_else(|| invalid_role(role, "delegation does not exist"))?;
     let outside = |path: &&String| !way.paths.iter().any(|allowed| path.starts_with(allowed.as_str()));
-    if add_paths.iter().any(|path| outside(&path)) {
+    if edit.add_paths.iter().any(|path| outside(&path)) {
         return Err(invalid_role(role, "invalid paths to add to role"));
-    }
-    let mut add_keys = Vec::new();
-    for key in data.add_keys.unwrap_or_default() {
-        add_keys.push(key.ok_or("a key of it is null")?.parse()?);
     }
     let holder = draft.targets.entry(parent.clone()).or_insert_with(|| empty_targets(now));
     let known = holder.delegations.roles.iter().find(|entry| entry.name == *name).cloned();
-    let mut entry = match (known, change.action.as_str(), data.threshold) {
+    let mut entry = match (known, change.action.as_str(), edit.threshold) {
         (Some(entry), _, _) => entry,
         (None, "create", threshold @ 1..) => {
             DelegatedRole { name: name.clone(), key_ids: Vec::new(), paths: Vec::new(), threshold }
         }
         (None, _, _) => return Err(invalid_role(role, "delegation does not exist")),
     };
-    let gone = data.remove_keys.unwrap_or_default();
     let keys = &mut holder.delegations.keys;
-    entry.key_ids.retain(|id| keys.get(id).is_none_or(|key| !gone.contains(&key.canonical_id().to_string())));
-    for key in add_keys {
+    let is_removed = |key: &PublicKey| edit.remove_keys.contains(&key.canonical_id().to_string());
+    entry.key_ids.retain(|id| keys.get(id).is_none_or(|key| !is_removed(key)));
+    for key in edit.add_keys {
         if !entry.key_ids.contains(&key.key_id()) {
             entry.key_ids.push(key.key_id());
         }
         keys.insert(key.key_id(), key);
     }
-    let remove_paths = data.remove_paths.unwrap_or_default();
-    entry.paths.retain(|path| !data.clear_paths && !remove_paths.contains(path));
-    for path in add_paths {
+    entry.paths.retain(|path| !edit.clear_paths && !edit.remove_paths.contains(path));
+    for path in edit.add_paths {
         if !entry.paths.contains(&path) {
             entry.paths.push(path);
         }
@@ -234,8 +197,7 @@ fn purge(draft: &mut Draft, keyring: &Keyring, start: &str, change: &Change) -> 
     if (change.kind.as_str(), change.action.as_str()) != ("delegation", "update") {
         return Err("only wildcard roles can be used in a purge".into());
     }
-    let data: DelegationData = serde_json::from_slice(change.json()).map_err(|e| e.to_string())?;
-    let gone = data.remove_keys.unwrap_or_default();
+    let gone = Edit::parse(change.json())?.remove_keys;
     let below = |role: &Role| role.as_str() == start || role.as_str().starts_with(&format!("{start}/"));
     let holders: Vec<Role> = draft.targets.keys().filter(|role| below(role)).cloned().collect();
     for role in holders {
@@ -278,10 +240,9 @@ fn drop_unused_keys(holder: &mut Targets) {
     holder.delegations.keys.retain(|id, _| used.contains(id));
 }
 
-// --- data of a target
-
 #[cfg(test)]
 mod tests {
+    use base64::{Engine, engine::general_purpose::STANDARD};
     use signet_tuf::{Expires, Hashes, Root, Target, Version};
     use time::macros::datetime;
 

@@ -4,6 +4,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use signet_tuf::{Hashes, Target, json};
 
+use super::edit::Edit;
+
 /// What is to be done. The words are Notary's; scope and kind are judged when the change is applied.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "ChangeFile")]
@@ -75,6 +77,40 @@ impl Change {
             kind: "target".into(),
             path: path.into(),
             data: Data::Json(Vec::new()),
+        }
+    }
+
+    /// Stages keys or paths for a delegation.
+    #[must_use]
+    pub fn add_to_delegation(scope: &str, edit: &Edit) -> Self {
+        Self::of_delegation("create", scope, edit.to_json())
+    }
+
+    /// Stages the removal of keys or paths from a delegation, or from all that a wildcard like `targets/*` names.
+    #[must_use]
+    pub fn take_from_delegation(scope: &str, edit: &Edit) -> Self {
+        Self::of_delegation("update", scope, edit.to_json())
+    }
+
+    /// Stages the end of a delegation.
+    #[must_use]
+    pub fn remove_delegation(scope: &str) -> Self {
+        Self::of_delegation("delete", scope, String::new())
+    }
+
+    /// Stages that a role is signed again as it is.
+    #[must_use]
+    pub fn witness(scope: &str) -> Self {
+        Self { kind: "witness".into(), ..Self::of_delegation("update", scope, String::new()) }
+    }
+
+    fn of_delegation(action: &str, scope: &str, json: String) -> Self {
+        Self {
+            action: action.into(),
+            scope: scope.into(),
+            kind: "delegation".into(),
+            path: String::new(),
+            data: Data::Json(json.into_bytes()),
         }
     }
 
@@ -190,6 +226,25 @@ mod tests {
         assert_eq!(change.to_file(), wanted);
         let removal = r#"{"action":"delete","role":"targets/releases","type":"target","path":"v1","data":null}"#;
         assert_eq!(Change::remove_target("targets/releases", "v1").to_file(), removal);
+    }
+
+    #[test]
+    fn changes_of_delegations_are_what_notary_writes() {
+        let add = Change::add_to_delegation("targets/a", &Edit::add_paths(vec![String::new()]));
+        let wanted =
+            r#"{"action":"create","role":"targets/a","type":"delegation","path":"","data":"eyJhZGRfcGF0aHMiOlsiIl19"}"#;
+        assert_eq!(add.to_file(), wanted);
+        let table = [
+            (Change::remove_delegation("targets/a"), "delete", "targets/a", "delegation"),
+            (Change::witness("targets"), "update", "targets", "witness"),
+        ];
+        for (change, action, role, kind) in table {
+            let wanted = format!(r#"{{"action":"{action}","role":"{role}","type":"{kind}","path":"","data":null}}"#);
+            assert_eq!(change.to_file(), wanted);
+        }
+        let purge = Change::take_from_delegation("targets/*", &Edit::remove_keys(vec!["abc".into(), "def".into()]));
+        let wanted = r#"{"action":"update","role":"targets/*","type":"delegation","path":"","data":"eyJyZW1vdmVfa2V5cyI6WyJhYmMiLCJkZWYiXX0="}"#;
+        assert_eq!(purge.to_file(), wanted);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod cache;
 pub mod change;
 pub mod changelist;
 mod disk;
+pub mod edit;
 pub mod outbox;
 pub mod rotation;
 pub mod unfinished;
