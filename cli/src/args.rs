@@ -11,9 +11,10 @@ use tracing::Level;
 use crate::{
     commands::{
         add::AddArgs, addhash::AddHashArgs, agent::AgentArgs, audit::AuditArgs, completion::CompletionArgs,
-        delete::DeleteArgs, init::InitArgs, key::KeyArgs, ledger::LedgerArgs, list::ListArgs, lookup::LookupArgs,
-        publish::PublishArgs, remove::RemoveArgs, renew::RenewArgs, reset::ResetArgs, status::StatusArgs,
-        token::TokenArgs, verify::VerifyArgs, version::VersionArgs,
+        delegation::DelegationArgs, delete::DeleteArgs, init::InitArgs, key::KeyArgs, ledger::LedgerArgs,
+        list::ListArgs, lookup::LookupArgs, publish::PublishArgs, remove::RemoveArgs, renew::RenewArgs,
+        reset::ResetArgs, status::StatusArgs, token::TokenArgs, verify::VerifyArgs, version::VersionArgs,
+        witness::WitnessArgs,
     },
     config::Flags,
 };
@@ -130,6 +131,10 @@ pub enum Command {
     Lookup(LookupArgs),
     /// Verify data against a target
     Verify(VerifyArgs),
+    /// List and change who may sign for which names
+    Delegation(DelegationArgs),
+    /// Mark roles to be signed again as they are
+    Witness(WitnessArgs),
     /// Delete the trust data of a collection; keys stay
     Delete(DeleteArgs),
     /// List and make keys

@@ -147,9 +147,13 @@ fn as_notary(error: &CliError, stdout: &mut impl Write) -> io::Result<()> {
     if let CliError::Usage { usage, .. } = error {
         stdout.write_all(usage.as_bytes())?;
     }
+    if !matches!(error, CliError::Aborted) {
+        // Notary 0.7: no empty line after a question
+        writeln!(stdout)?;
+    }
     let ours = lines(&error.to_string());
     let notary = words::of_notary(error);
-    writeln!(stdout, "\n* fatal: {}", notary.unwrap_or(&ours))?;
+    writeln!(stdout, "* fatal: {}", notary.unwrap_or(&ours))?;
     stdout.flush()?;
     if notary.is_some_and(|words| words != ours) {
         tracing::error!("{ours}");
@@ -204,6 +208,7 @@ mod tests {
     fn notary_says_fatal_on_standard_output() {
         let (stdout, stderr) = said(Face::Notary, &CliError::failed("no such GUN"));
         assert_eq!((stdout.as_str(), stderr.as_str()), ("\n* fatal: no such GUN\n", ""));
+        assert_eq!(said(Face::Notary, &CliError::Aborted).0, "* fatal: Aborting action.\n");
     }
 
     #[test]

@@ -11,7 +11,6 @@ pub mod context;
 pub mod environment;
 pub mod exit;
 pub mod log;
-pub mod missing;
 pub mod misuse;
 pub mod prompt;
 pub mod render;
@@ -54,9 +53,6 @@ fn parse(face: Face) -> Result<Option<Cli>, CliError> {
         Ok(cli) => return Ok(Some(cli)),
         Err(error) => error,
     };
-    if let Some(text) = missing::missing(&error, &arguments) {
-        return Err(CliError::failed(text));
-    }
     let text = error.render().to_string();
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand) {
         return print(&text).map(|()| None);

@@ -57,7 +57,10 @@ fn missing(error: &clap::Error) -> Vec<String> {
     }
 }
 
-// Notary 0.7, cmd/notary/tuf.go and keys.go.
+const LIST_OF_WHAT: &str = "Please provide a Global Unique Name as an argument to list";
+const PURGE_WHERE: &str = "Please provide a single Global Unique Name as an argument to remove";
+
+// Notary 0.7, cmd/notary/tuf.go, keys.go and delegations.go.
 fn too_few(verbs: &str, missing: &[String]) -> Option<&'static str> {
     let said = match verbs {
         "reset" if !missing.iter().any(|name| name == "<GUN>") => {
@@ -67,6 +70,16 @@ fn too_few(verbs: &str, missing: &[String]) -> Option<&'static str> {
         "lookup" | "remove" | "verify" => "Must specify a GUN and target",
         "add" => "Must specify a GUN, target, and path to target data",
         "addhash" => "Must specify a GUN, target, byte size of target data, and at least one hash",
+        "witness" => "Please provide a GUN and at least one role to witness",
+        "delegation list" => LIST_OF_WHAT,
+        "delegation add" => {
+            "must specify the Global Unique Name and the role of the delegation along with the public key certificate paths and/or a list of paths to add"
+        }
+        "delegation remove" => {
+            "must specify the Global Unique Name and the role of the delegation along with optional keyIDs and/or a list of paths to remove"
+        }
+        "delegation purge" if missing.iter().any(|name| name == "<GUN>") => PURGE_WHERE,
+        "delegation purge" => "Please provide at least one key ID to be removed using the --key flag",
         "key import" => "must specify at least one input file to import keys from",
         "key remove" => "must specify the key ID of the key to remove",
         "key passwd" => "must specify the key ID of the key to change the passphrase of",
@@ -78,6 +91,8 @@ fn too_few(verbs: &str, missing: &[String]) -> Option<&'static str> {
 fn too_many(verbs: &str) -> Option<&'static str> {
     match verbs {
         "key list" => Some(""),
+        "delegation list" => Some(LIST_OF_WHAT),
+        "delegation purge" => Some(PURGE_WHERE),
         "key generate" => Some("Please provide only one Algorithm as an argument to generate (rsa, ecdsa)"),
         "key export" => Some("export does not take any positional arguments"),
         _ => None,
@@ -140,6 +155,15 @@ mod tests {
             ("reset gun", Some("Must specify changes to reset with -n or the --all flag")),
             ("key remove", Some("must specify the key ID of the key to remove")),
             ("key list extra", Some("")),
+            ("witness gun", Some("Please provide a GUN and at least one role to witness")),
+            ("delegation list", Some("Please provide a Global Unique Name as an argument to list")),
+            ("delegation list gun extra", Some("Please provide a Global Unique Name as an argument to list")),
+            ("delegation purge", Some("Please provide a single Global Unique Name as an argument to remove")),
+            ("delegation purge gun", Some("Please provide at least one key ID to be removed using the --key flag")),
+            (
+                "delegation purge gun extra --key a",
+                Some("Please provide a single Global Unique Name as an argument to remove"),
+            ),
             ("publsh", Some("unknown command \"publsh\" for \"notary\"")),
             ("list gun --nonsense=1", Some("unknown flag: --nonsense")),
             ("list gun -z", Some("unknown shorthand flag: 'z' in -z")),

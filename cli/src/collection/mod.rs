@@ -11,6 +11,7 @@ mod error;
 mod evidence;
 pub mod init;
 pub mod link;
+pub mod outlook;
 mod pinning;
 pub mod plan;
 mod posting;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use signet_tuf::{DelegatedRole, KeyId, PublicKey, Role, Target, Targets};
+use signet_tuf::{DelegatedRole, Delegations, KeyId, PublicKey, Role, Target, Targets};
 
 /// The metadata of `targets` and of the delegations that count.
 pub type Tree<'a> = BTreeMap<&'a Role, &'a Targets>;
@@ -25,6 +25,15 @@ pub struct Found {
     pub target: Target,
     /// Who says so.
     pub role: Role,
+}
+
+/// A delegation and what its parent says about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Granted<'a> {
+    /// The delegation.
+    pub role: &'a DelegatedRole,
+    /// Its parent's delegations, with their keys.
+    pub delegations: &'a Delegations,
 }
 
 impl Visit {
@@ -79,20 +88,36 @@ pub fn all(tree: &Tree<'_>, roles: &[Role]) -> Vec<Found> {
     found.into_values().collect()
 }
 
-/// The target of that name; the first role breadth-first from `targets` speaks for it.
+/// The target of that name; the first role breadth-first speaks for it. `roles` are as in [`all`].
 #[must_use]
-pub fn one(tree: &Tree<'_>, name: &str) -> Option<Found> {
-    let mut found = None;
-    walk(tree, Some(name), &Role::Targets, &[], |visit| {
-        match tree.get(&visit.role).and_then(|targets| targets.targets.get(name)) {
-            Some(target) => {
-                found = Some(Found { name: name.to_owned(), target: target.clone(), role: visit.role.clone() });
-                Step::Stop
+pub fn one(tree: &Tree<'_>, roles: &[Role], name: &str) -> Option<Found> {
+    starts(roles).iter().find_map(|start| {
+        let mut found = None;
+        walk(tree, Some(name), start, &[], |visit| {
+            match tree.get(&visit.role).and_then(|targets| targets.targets.get(name)) {
+                Some(target) => {
+                    found = Some(Found { name: name.to_owned(), target: target.clone(), role: visit.role.clone() });
+                    Step::Stop
+                }
+                None => Step::On,
             }
-            None => Step::On,
+        });
+        found
+    })
+}
+
+/// Every delegation whose parent counts, breadth first, as its parent lists it: also those that have not signed anything.
+#[must_use]
+pub fn delegations<'a>(tree: &Tree<'a>) -> Vec<Granted<'a>> {
+    let mut granted = Vec::new();
+    walk(tree, None, &Role::Targets, &[], |visit| {
+        if let Some(targets) = tree.get(&visit.role) {
+            let delegations = &targets.delegations;
+            granted.extend(delegations.roles.iter().map(|role| Granted { role, delegations }));
         }
+        Step::On
     });
-    found
+    granted
 }
 
 /// The way to a role and the paths that are left for it; none if no parent lists it.
@@ -206,7 +231,7 @@ mod tests {
         let listed: BTreeMap<_, _> = all(&tree, &[]).into_iter().map(|f| (f.name, f.role)).collect();
         for (name, role) in table {
             let role = role.map(|role| role.parse().unwrap());
-            assert_eq!(one(&tree, name).map(|found| found.role), role, "{name}");
+            assert_eq!(one(&tree, &[], name).map(|found| found.role), role, "{name}");
             assert_eq!(listed.get(name).cloned(), role, "{name}");
         }
         assert_eq!(listed.len(), 7);
@@ -226,6 +251,20 @@ mod tests {
         assert_eq!(speaker(&["targets/a", "targets"], "top").as_deref(), Some("targets"));
         assert_eq!(speaker(&["targets/a/c"], "c/1").as_deref(), Some("targets/a/c"));
         assert_eq!(speaker(&["targets/absent"], "c/1"), None);
+        let first =
+            |names: &[&str], target: &str| one(&tree, &roles(names), target).map(|found| found.role.to_string());
+        assert_eq!(first(&["targets/a", "targets/b"], "x").as_deref(), Some("targets/a"));
+        assert_eq!(first(&["targets/b", "targets/a"], "x").as_deref(), Some("targets/b"));
+        assert_eq!(first(&["targets/a"], "top"), None);
+        assert_eq!(first(&["targets/a", "targets"], "top").as_deref(), Some("targets"));
+    }
+
+    #[test]
+    fn delegations_are_listed_as_their_parents_have_them() {
+        let sample = sample();
+        let tree: Tree<'_> = sample.iter().filter(|(role, _)| role.as_str() != "targets/b").collect();
+        let names: Vec<_> = delegations(&tree).iter().map(|granted| granted.role.name.to_string()).collect();
+        assert_eq!(names, ["targets/b", "targets/a", "targets/a/c"], "what only an invalid parent lists is left out");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{
     list::{as_json, load},
-    names::gun,
+    names::{gun, subtree_roles},
 };
 use crate::{collection::search, context::Context, exit::CliError};
 
@@ -17,6 +17,9 @@ pub struct LookupArgs {
     /// Name of the target
     #[arg(value_name = "TARGET")]
     target: String,
+    /// Delegation roles to look in, in order of priority
+    #[arg(short = 'r', long, value_delimiter = ',', value_name = "ROLES")]
+    roles: Vec<String>,
     /// Print a JSON object of name, length, hashes (hex), role and custom data
     #[arg(long)]
     json: bool,
@@ -28,8 +31,9 @@ pub struct LookupArgs {
 /// [`CliError`] if there is no such target, or the collection cannot be had or trusted.
 pub async fn run(context: &mut Context, args: LookupArgs) -> Result<(), CliError> {
     let gun = gun(&args.gun)?;
+    let roles = subtree_roles(&args.roles)?;
     let trusted = load(context, &gun).await?;
-    let found = search::one(&trusted.tree(), &args.target)
+    let found = search::one(&trusted.tree(), &roles, &args.target)
         .ok_or_else(|| CliError::Untrusted(format!("No valid trust data for {}", args.target)))?;
     if args.json {
         return context.out.json(&as_json(&found));

@@ -7,6 +7,7 @@ pub mod addhash;
 pub mod agent;
 pub mod audit;
 pub mod completion;
+pub mod delegation;
 pub mod delete;
 pub mod init;
 pub mod key;
@@ -26,6 +27,7 @@ pub mod target;
 pub mod token;
 pub mod verify;
 pub mod version;
+pub mod witness;
 
 use crate::{args::Command, context::Context, exit::CliError};
 
@@ -46,6 +48,8 @@ pub async fn run(context: &mut Context, command: Command) -> Result<(), CliError
         Command::List(args) => list::run(context, args).await,
         Command::Lookup(args) => lookup::run(context, args).await,
         Command::Verify(args) => verify::run(context, args).await,
+        Command::Delegation(args) => delegation::run(context, args).await,
+        Command::Witness(args) => witness::run(context, args).await,
         Command::Delete(args) => delete::run(context, args).await,
         Command::Key(args) => key::run(context, args).await,
         Command::Token(args) => token::run(context, args).await,

@@ -10,7 +10,10 @@ use std::{
 use clap::Args;
 use signet_tuf::{Hashes, Target};
 
-use super::{list::load, names::gun};
+use super::{
+    list::load,
+    names::{gun, subtree_roles},
+};
 use crate::{
     collection::search,
     context::Context,
@@ -26,6 +29,9 @@ pub struct VerifyArgs {
     /// Name of the target
     #[arg(value_name = "TARGET")]
     target: String,
+    /// Delegation roles to look in, in order of priority
+    #[arg(short = 'r', long, value_delimiter = ',', value_name = "ROLES")]
+    roles: Vec<String>,
     /// Read from a file, instead of STDIN
     #[arg(short = 'i', long, value_name = "FILE")]
     input: Option<PathBuf>,
@@ -43,9 +49,10 @@ pub struct VerifyArgs {
 /// [`CliError`] if the bytes or the collection cannot be trusted.
 pub async fn run(context: &mut Context, args: VerifyArgs) -> Result<(), CliError> {
     let gun = gun(&args.gun)?;
+    let roles = subtree_roles(&args.roles)?;
     let payload = payload(args.input.as_deref())?;
     let trusted = load(context, &gun).await.map_err(|error| in_face(context.face, &args.target, error))?;
-    let found = search::one(&trusted.tree(), &args.target).ok_or_else(|| {
+    let found = search::one(&trusted.tree(), &roles, &args.target).ok_or_else(|| {
         let name = &args.target;
         CliError::Untrusted(format!("error retrieving target by name:{name}, error:No valid trust data for {name}"))
     })?;

@@ -1,0 +1,189 @@
+//! The files that delegates hand in: a certificate or a public key, PEM.
+
+use std::{
+    fs::File,
+    io::{ErrorKind, Read},
+    path::Path,
+};
+
+use pem::{EncodeConfig, LineEnding, Pem};
+use signet_tuf::{Certificate, KeyError, KeyType, Lifetime, PublicKey};
+use time::OffsetDateTime;
+
+use crate::exit::CliError;
+
+/// No chain of certificates is larger.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// The keys in these files, each one once.
+///
+/// # Errors
+/// [`CliError`] names the first file that holds none, or more than one.
+pub(super) fn public_keys(files: &[impl AsRef<Path>], now: OffsetDateTime) -> Result<Vec<PublicKey>, CliError> {
+    let mut keys: Vec<PublicKey> = Vec::new();
+    for file in files {
+        let file = file.as_ref();
+        let key = public_key(&read(file)?, now).map_err(|problem| problem.of(file))?;
+        if keys.iter().any(|known| known.canonical_id() == key.canonical_id()) {
+            tracing::warn!("{} holds a key that was named before; it counts once", file.display());
+        } else {
+            keys.push(key);
+        }
+    }
+    Ok(keys)
+}
+
+/// What is wrong with a file, in Notary's words where it has some, and what to do about it.
+struct Unusable {
+    what: String,
+    remedy: Option<String>,
+}
+
+impl Unusable {
+    fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), remedy: None }
+    }
+
+    fn with(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { what: what.into(), remedy: Some(remedy.into()) }
+    }
+
+    fn of(self, file: &Path) -> CliError {
+        let usual = "give a certificate or a public key of ECDSA or RSA, PEM";
+        let remedy = self.remedy.as_deref().unwrap_or(usual);
+        let message =
+            format!("unable to parse valid public key certificate from PEM file {}: {}", file.display(), self.what);
+        CliError::with_remedy(message, format!("{remedy}; nothing was staged"))
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, CliError> {
+    let opened = File::open(file).map_err(|error| {
+        if error.kind() == ErrorKind::NotFound {
+            let message = format!("file for public key does not exist: {}", file.display());
+            return CliError::with_remedy(message, "check the path; nothing was staged");
+        }
+        unreadable(file, &error.to_string())
+    })?;
+    let mut bytes = Vec::new();
+    opened.take(MAX_BYTES.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| unreadable(file, &e.to_string()))?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_BYTES {
+        return Err(unreadable(file, "it is larger than 1 MiB"));
+    }
+    Ok(bytes)
+}
+
+fn unreadable(file: &Path, why: &str) -> CliError {
+    let remedy = format!("{why}; nothing was staged");
+    CliError::with_remedy(format!("unable to read public key from file: {}", file.display()), remedy)
+}
+
+/// Notary takes the first block and is silent about the rest; here the rest must be the chain of the first.
+fn public_key(text: &[u8], now: OffsetDateTime) -> Result<PublicKey, Unusable> {
+    let blocks = blocks(text)?;
+    let (first, rest) = blocks.split_first().ok_or_else(|| Unusable::new("no valid public key found"))?;
+    let key = match first.tag() {
+        "CERTIFICATE" => of_certificate(first, now)?,
+        "PUBLIC KEY" => of_spki(first)?,
+        other => return Err(unsupported(other)),
+    };
+    for block in rest {
+        match block.tag() {
+            "CERTIFICATE" | "PUBLIC KEY" if is_chain(first, block) => {}
+            "CERTIFICATE" | "PUBLIC KEY" => {
+                return Err(Unusable::with(
+                    "it holds more than one key",
+                    "put each certificate or public key into a file of its own and name all of them",
+                ));
+            }
+            other => return Err(unsupported(other)),
+        }
+    }
+    if !rest.is_empty() {
+        let (taken, left) = (key.canonical_id(), rest.len());
+        tracing::warn!("only the first certificate is taken, key {taken}; {left} more behind it are passed over");
+    }
+    Ok(key)
+}
+
+/// All blocks; what stands before one may explain it, but what cannot be read is not passed over.
+fn blocks(text: &[u8]) -> Result<Vec<Pem>, Unusable> {
+    let none = || Unusable::new("no valid public key found");
+    let text = std::str::from_utf8(text).map_err(|_| none())?;
+    if !text.contains("-----BEGIN ") {
+        return Err(none());
+    }
+    let damaged = || Unusable::with("a PEM block in it is damaged", "copy the file again, whole");
+    let blocks = pem::parse_many(text).map_err(|_| damaged())?;
+    if blocks.len() != text.matches("-----BEGIN ").count() {
+        return Err(damaged());
+    }
+    let end = text.rfind("-----END ").and_then(|at| text.get(at..)).unwrap_or_default();
+    let behind = end.split_once('\n').map_or("", |(_end, behind)| behind);
+    if behind.trim().is_empty() {
+        Ok(blocks)
+    } else {
+        Err(Unusable::with("something stands behind the last PEM block", "take out what does not belong there"))
+    }
+}
+
+fn unsupported(tag: &str) -> Unusable {
+    let what = format!("unsupported PEM block type {tag:?}, expected CERTIFICATE or PUBLIC KEY");
+    if tag.ends_with("PRIVATE KEY") {
+        return Unusable::with(what, "a private key stays with its owner: ask for the public key or a certificate");
+    }
+    Unusable::new(what)
+}
+
+fn of_certificate(block: &Pem, now: OffsetDateTime) -> Result<PublicKey, Unusable> {
+    let unread =
+        |why: &dyn ToString| Unusable::new(format!("could not parse provided certificate: {}", why.to_string()));
+    let certificate = Certificate::from_der(block.contents()).map_err(|e| unread(&e))?;
+    let name = certificate.common_name();
+    let lifetime = certificate.fit_at(now).map_err(|why| {
+        let (from, to) = (certificate.not_before().date(), certificate.not_after().date());
+        Unusable::with(
+            format!("invalid certificate: {why}"),
+            format!("it is valid from {from} to {to}; ask for a certificate that is valid now, signed with SHA-256"),
+        )
+    })?;
+    // Notary 0.7 keeps the first certificate alone, encoded anew
+    let text = pem::encode_config(
+        &Pem::new("CERTIFICATE", block.contents()),
+        EncodeConfig::new().set_line_ending(LineEnding::LF),
+    );
+    let key = PublicKey::from_certificate_pem(&text).map_err(|error| match error {
+        KeyError::RsaBits(_) => Unusable::with("invalid certificate: RSA bit length is too short", error.to_string()),
+        KeyError::Unsupported | KeyError::Encoding | KeyError::Mismatch { .. } | KeyError::Certificate(_) => {
+            Unusable::with(
+                format!("certificate with CN {name} holds no key that Notary knows"),
+                "Notary reads certificates of ECDSA (P-256, P-384, P-521) and RSA keys only: ask for one of these",
+            )
+        }
+    })?;
+    if lifetime == Lifetime::NearExpiry {
+        tracing::warn!("certificate with CN {name} is near expiry");
+    }
+    Ok(key)
+}
+
+fn of_spki(block: &Pem) -> Result<PublicKey, Unusable> {
+    let key = PublicKey::from_spki(block.contents()).map_err(|error| match error {
+        KeyError::Unsupported => Unusable::with("unknown public key format", error.to_string()),
+        KeyError::RsaBits(_) => Unusable::with("RSA bit length is too short", error.to_string()),
+        KeyError::Encoding | KeyError::Mismatch { .. } | KeyError::Certificate(_) => {
+            Unusable::new(format!("unable to parse pem encoded public key: {error}"))
+        }
+    })?;
+    if key.key_type() == KeyType::Ed25519 {
+        let remedy = "Notary reads public keys of ECDSA (P-256, P-384, P-521) and RSA only: ask for one of these";
+        return Err(Unusable::with("unknown public key format", remedy));
+    }
+    Ok(key)
+}
+
+/// A certificate that may sign others, behind the one that it vouches for.
+fn is_chain(first: &Pem, block: &Pem) -> bool {
+    let is_ca = Certificate::from_der(block.contents()).is_ok_and(|certificate| certificate.is_ca());
+    first.tag() == "CERTIFICATE" && block.tag() == "CERTIFICATE" && is_ca
+}

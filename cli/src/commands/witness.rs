@@ -1,0 +1,93 @@
+//! `witness`: stages that roles are signed again as they are.
+
+use clap::Args;
+use signet_tuf::{Gun, Role};
+use time::OffsetDateTime;
+
+use super::{names::gun, publish};
+use crate::{
+    collection::outlook::{Outlook, Standing},
+    context::Context,
+    exit::CliError,
+    trustdir::{GunDir, change::Change},
+};
+
+/// Marks roles to be signed again at the next publish, with a new version and expiry: after one of their keys was removed, or
+/// before they expire.
+#[derive(Debug, Args)]
+pub struct WitnessArgs {
+    /// Globally unique name of the collection
+    #[arg(value_name = "GUN")]
+    gun: String,
+    /// targets, or delegations like targets/releases
+    #[arg(value_name = "ROLE", required = true)]
+    roles: Vec<String>,
+    /// Auto-publish staged changes
+    #[arg(short = 'p', long)]
+    publish: bool,
+}
+
+/// Runs `witness`.
+///
+/// # Errors
+/// [`CliError`] names a role that cannot be witnessed; nothing is staged then.
+pub async fn run(context: &mut Context, args: WitnessArgs) -> Result<(), CliError> {
+    let gun = gun(&args.gun)?;
+    let roles = args.roles.iter().map(|text| role(text)).collect::<Result<Vec<_>, _>>()?;
+    let dir = GunDir::new(&context.trust_dir, &gun);
+    warn(&gun, &Outlook::of(&dir), &roles);
+    let changes: Vec<_> = roles.iter().map(|role| Change::witness(role.as_str())).collect();
+    dir.stage(&changes, OffsetDateTime::now_utc())?;
+    let names: Vec<_> = roles.iter().map(Role::as_str).collect();
+    context.out.line(&format!(
+        "The following roles were successfully marked for witnessing on the next publish:\n\t- {}",
+        names.join("\n\t- ")
+    ))?;
+    if args.publish { publish::automatically(context, &gun).await } else { Ok(()) }
+}
+
+/// Notary takes any word here, and no publication succeeds after that.
+fn role(text: &str) -> Result<Role, CliError> {
+    let refused = |why: String| {
+        let remedy = "only targets and delegations like targets/releases can be witnessed; nothing was staged";
+        CliError::with_remedy(format!("tuf: invalid role {text}. {why}"), remedy)
+    };
+    let role = Role::parse(text).map_err(|error| refused(error.to_string()))?;
+    if role.holds_targets() { Ok(role) } else { Err(refused("this role cannot be witnessed".to_owned())) }
+}
+
+fn warn(gun: &Gun, outlook: &Outlook, roles: &[Role]) {
+    for role in roles.iter().filter(|role| **role != Role::Targets) {
+        match outlook.standing(role) {
+            Standing::There(listed) if listed.is_short_of_keys() => tracing::warn!(
+                "{role} has fewer keys than must sign, so it cannot be witnessed: add one first, delegation add {gun} {role} PEM"
+            ),
+            Standing::Absent => {
+                tracing::warn!("{gun} has no delegation {role}, as far as it is known here; see delegation list {gun}");
+            }
+            Standing::There(_) | Standing::Unknown => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::role;
+
+    #[test]
+    fn only_roles_that_hold_targets_are_witnessed() {
+        for (text, is_taken) in [
+            ("targets", true),
+            ("targets/a/b", true),
+            ("root", false),
+            ("snapshot", false),
+            ("timestamp", false),
+            ("targets/A", false),
+            ("targets/*", false),
+            ("x", false),
+            ("", false),
+        ] {
+            assert_eq!(role(text).is_ok(), is_taken, "{text:?}");
+        }
+    }
+}
