@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -171,6 +173,34 @@ fn a_publish_finishes_a_rotation_that_was_signed() -> Result<()> {
     assert_eq!(stage.server.version(GUN, "root")?, 2);
     assert!(key_files(&trust, "targets")?.is_disjoint(&before), "the old key went with it");
     rotate(&stage, &["targets", "--resume"])?.refused()?.says(&["no rotation"])?;
+    stage.stranger(["list", GUN])?.ok()?.says(&["one"])?;
+    Ok(())
+}
+
+#[test]
+fn a_rotation_that_reached_the_server_is_finished_and_not_undone() -> Result<()> {
+    let stage = published()?;
+    let trust = stage.home.trust();
+    let before = key_files(&trust, "targets")?;
+    // The server takes it, and the client never hears so.
+    let posted = Arc::new(AtomicBool::new(false));
+    let deaf = Arc::clone(&posted);
+    let mischief = move |request: &str| {
+        let is_read_back = deaf.load(Ordering::SeqCst) && request.starts_with("GET");
+        if request.starts_with("POST") && request.ends_with("/tuf/") {
+            deaf.store(true, Ordering::SeqCst);
+        }
+        is_read_back.then(|| Answer::Http { status: "502 Bad Gateway", header: String::new(), body: Vec::new() })
+    };
+    let front = BadServer::before(&stage.server, mischief)?;
+    let through = stage.home.signet(["-s", &front.url(), "-d"])?.args([&trust]);
+    through.args(["key", "rotate", GUN, "targets"]).refused()?.says(&["could not be read back"])?;
+    assert_eq!(stage.server.version(GUN, "root")?, 2);
+    assert!(key_files(&trust, "targets")?.is_superset(&before));
+    rotate(&stage, &["targets", "--abort"])?.refused()?.says(&["is published", "--resume"])?;
+    rotate(&stage, &["targets", "--resume"])?.ok()?.says(&["had reached the server"])?;
+    assert!(key_files(&trust, "targets")?.is_disjoint(&before));
+    assert_eq!(stage.server.version(GUN, "root")?, 2);
     stage.stranger(["list", GUN])?.ok()?.says(&["one"])?;
     Ok(())
 }

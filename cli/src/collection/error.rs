@@ -147,6 +147,14 @@ pub enum CollectionError {
         /// The role.
         role: String,
     },
+    /// A rotation that cannot be undone any more.
+    #[error("the rotation of the {role} key of {gun} is published")]
+    RotationIsOut {
+        /// The collection.
+        gun: String,
+        /// The role.
+        role: String,
+    },
     /// There is nothing to finish or undo.
     #[error("no rotation of {gun} is unfinished in this trust directory")]
     NoRotation {
@@ -252,6 +260,9 @@ impl CollectionError {
             Self::RotationUnfinished { gun, role } => Some(format!(
                 "finish it with `signet key rotate {gun} {role} --resume`, or undo it with --abort in place of --resume"
             )),
+            Self::RotationIsOut { gun, role } => {
+                Some(format!("`signet key rotate {gun} {role} --resume` finishes it"))
+            }
             Self::TooFewKeys { .. } => Some("name more keys with -k or --to, or lower --threshold".into()),
             Self::NoRotation { .. } | Self::RootIsOut { .. } => None,
             Self::NotAcknowledged { .. } => Some("--new-collection says yes in a script".into()),

@@ -98,7 +98,7 @@ pub async fn resume(
 /// canonical IDs are returned.
 ///
 /// # Errors
-/// [`CollectionError::NoRotation`]; [`CollectionError::RootIsOut`] if the server has it.
+/// [`CollectionError::NoRotation`]; [`CollectionError::RotationIsOut`] if the server has it.
 ///
 /// # Cancellation
 /// At any point: it can be done again.
@@ -117,8 +117,7 @@ pub async fn abort(
     let update = Update { link: &link, dir: &dir, pinning: &pinning, now, purpose: Purpose::Publish };
     let served = update.run(None).await?.root;
     if served.root().is_some_and(|root| rotation.is_in(root)) {
-        let version = served.version();
-        return Err(CollectionError::RootIsOut { gun: gun.to_string(), root: version, served: version });
+        return Err(CollectionError::RotationIsOut { gun: gun.to_string(), role: role.to_string() });
     }
     if let Some(root) = last_signed_root(context, gun).await?.filter(|root| root.version > served.version()) {
         let chain = published_roots(server, gun, root).await?;

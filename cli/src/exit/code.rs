@@ -203,6 +203,7 @@ fn of_collection(error: &CollectionError) -> Exit {
         | CollectionError::NeverPublished { .. }
         | CollectionError::RootIsOut { .. }
         | CollectionError::RotationUnfinished { .. }
+        | CollectionError::RotationIsOut { .. }
         | CollectionError::NoRotation { .. }
         | CollectionError::TooFewKeys { .. }
         | CollectionError::Exists { .. } => Exit::Failed,

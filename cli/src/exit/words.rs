@@ -66,6 +66,7 @@ const fn of_collection(error: &CollectionError) -> Option<&'static str> {
         | CollectionError::NeverPublished { .. }
         | CollectionError::RootIsOut { .. }
         | CollectionError::RotationUnfinished { .. }
+        | CollectionError::RotationIsOut { .. }
         | CollectionError::NoRotation { .. }
         | CollectionError::TooFewKeys { .. }
         | CollectionError::Exists { .. } => None,
