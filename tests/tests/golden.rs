@@ -50,6 +50,7 @@ macro_rules! transcripts {
 transcripts! {
     agent
     bad_input
+    delegations
     first_steps
     help
     json
@@ -116,6 +117,8 @@ impl Session {
             ),
             (r"\.\.\.[^ /]*signet-home-[^ /]+/", "...[HOME]/"),
             (r"\b[0-9a-f]{64}(?P<after> +(\.\.\.)?\[HOME\])", "[KEYID]$after"),
+            (r"(?P<before>\bwith keys \[|\t- )[0-9a-f]{64}\b", "$before[KEYID]"),
+            (r"(?m)(?P<before> {4})[0-9a-f]{64}(?P<after> {4}[0-9]+)$", "$before[KEYID]$after"),
             (r"(?P<before>private/)[0-9a-f]{64}\.key", "$before[KEYID].key"),
             (r"(?P<before>\b(key|keys|content|root [0-9]+) )[0-9a-f]{12}\b", "$before[12]"),
             (r"(?P<before>private/)[0-9a-f]{12}\.\.\.", "$before[12]..."),
