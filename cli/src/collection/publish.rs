@@ -58,23 +58,25 @@ pub async fn publish(
 ) -> Result<Vec<Published>, CollectionError> {
     let dir = GunDir::new(&context.trust_dir, gun);
     let _lock = dir.lock().await?;
-    locked(context, &dir, errand, now).await
+    let ahead = Ahead::start(&dir);
+    let link = Link::open(&context.server).await?;
+    locked(context, &dir, &link, errand, Some(ahead), now).await
 }
 
-/// The same under a lock that is held already.
+/// The same under a lock that is held already; what is cached was perhaps begun to be read before.
 pub(super) async fn locked(
     context: &mut Context,
     dir: &GunDir,
+    link: &Link,
     errand: &Errand,
+    mut ahead: Option<Ahead>,
     now: OffsetDateTime,
 ) -> Result<Vec<Published>, CollectionError> {
     let gun = dir.gun();
-    let mut ahead = Some(Ahead::start(dir));
-    let link = Link::open(&context.server).await?;
     let (mut lost, mut aside) = (0_u32, 0_u32);
     let mut given_up = None;
     loop {
-        let round = Round { dir, link: &link, server: link.online()?, errand, now, given_up };
+        let round = Round { dir, link, server: link.online()?, errand, now, given_up };
         match round.run(context, ahead.take()).await? {
             End::Done(published) => return Ok(published),
             End::Again => {}

@@ -70,9 +70,10 @@ pub async fn rotate(
     if let Some(begun) = dir.rotation()? {
         return Err(CollectionError::RotationUnfinished { gun: gun.to_string(), role: begun.role.to_string() });
     }
-    let rotation = begin(context, &dir, wish, now).await?;
+    let link = Link::open(&context.server).await?;
+    let rotation = begin(context, &dir, &link, wish, now).await?;
     dir.begin_rotation(&rotation)?;
-    locked(context, &dir, &Errand::Rotate(rotation), now).await
+    locked(context, &dir, &link, &Errand::Rotate(rotation), None, now).await
 }
 
 /// Finishes a rotation that was begun: with the same keys, and the same bytes if they were signed.
@@ -91,7 +92,8 @@ pub async fn resume(
     let dir = GunDir::new(&context.trust_dir, gun);
     let _lock = dir.lock().await?;
     let rotation = begun(&dir, role)?;
-    locked(context, &dir, &Errand::Rotate(rotation), now).await
+    let link = Link::open(&context.server).await?;
+    locked(context, &dir, &link, &Errand::Rotate(rotation), None, now).await
 }
 
 /// Undoes a rotation that the server does not have: the root that was signed for it is given up. The new keys stay; their
@@ -142,12 +144,12 @@ fn begun(dir: &GunDir, role: &Role) -> Result<Rotation, CollectionError> {
 async fn begin(
     context: &mut Context,
     dir: &GunDir,
+    link: &Link,
     wish: Wish,
     now: OffsetDateTime,
 ) -> Result<Rotation, CollectionError> {
-    let link = Link::open(&context.server).await?;
     let server = link.online()?;
-    let trusted = current(context, dir, &link, now).await?;
+    let trusted = current(context, dir, link, now).await?;
     let unsigned = |why: String| unsigned(dir.gun(), &Role::Root, why);
     let root = trusted.root.root().ok_or_else(|| unsigned("there is no root".into()))?;
     let keyring = Keyring::of(context.agent.keys().await?);
@@ -179,7 +181,7 @@ async fn current(
     match update.run(None).await {
         Err(CollectionError::Server(ServerError::NotFound { .. })) if cached_root(dir)?.is_some() => {
             tracing::info!("{} is not published yet; publishing what init made first", dir.gun());
-            locked(context, dir, &Errand::First, now).await?;
+            locked(context, dir, link, &Errand::First, None, now).await?;
             update.run(None).await
         }
         trusted => trusted,
