@@ -54,7 +54,8 @@ reasons! {
     /// The ledger does not know this root: show the chain from version 1, or from one it knows. With metadata `missing`
     /// = "current", it knows no version as high as the one that was named: show that.
     EvidenceMissing = "EVIDENCE_MISSING",
-    /// The evidence does not verify, or does not allow what is asked.
+    /// The evidence does not verify, or does not allow what is asked. Metadata `published`, if it is the root that is older
+    /// than the one of this version, which is known to be published.
     EvidenceRejected = "EVIDENCE_REJECTED",
     /// A key that root or the parent does not list for the role. Metadata `key_id`.
     KeyNotListed = "KEY_NOT_LISTED",

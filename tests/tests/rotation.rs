@@ -6,9 +6,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 use signet_tests::{Answer, BadServer, Call, Stage, wait_until};
 
@@ -202,6 +203,29 @@ fn a_rotation_that_reached_the_server_is_finished_and_not_undone() -> Result<()>
     assert!(key_files(&trust, "targets")?.is_disjoint(&before));
     assert_eq!(stage.server.version(GUN, "root")?, 2);
     stage.stranger(["list", GUN])?.ok()?.says(&["one"])?;
+    Ok(())
+}
+
+#[test]
+fn who_rotates_while_others_publish_disturbs_nobody() -> Result<()> {
+    let stage = published()?;
+    let _agent = stage.home.start_agent()?;
+    let (trust, other) = (stage.home.trust(), stage.home.path().join("other"));
+    stage.home.call("/bin/cp").args(["-a"]).args([&trust, &other]).ok()?;
+    let file = stage.home.path().join("file");
+    let names: Vec<String> = (0..6).map(|number| format!("n{number}")).collect();
+    thread::scope(|scope| -> Result<()> {
+        let publishing = scope.spawn(|| {
+            names.iter().try_for_each(|name| stage.signet(["add", "-p", GUN, name])?.args([&file]).ok().map(drop))
+        });
+        for role in [&["root", "-y"][..], &["timestamp", "-r"], &["root", "-y"]] {
+            stage.signet_in(&other, ["key", "rotate", GUN])?.args(role).ok()?;
+        }
+        publishing.join().map_err(|_| anyhow!("a publisher panicked"))?
+    })?;
+    assert_eq!(stage.server.version(GUN, "root")?, 4);
+    let all: Vec<&str> = names.iter().map(String::as_str).chain(["one"]).collect();
+    stage.stranger(["list", GUN])?.ok()?.says(&all)?;
     Ok(())
 }
 

@@ -170,7 +170,8 @@ fn metadata_of_refusal(refusal: &Refusal) -> Vec<(&'static str, String)> {
             let codes: Vec<_> = findings.iter().map(|finding| finding.as_str()).collect();
             vec![("findings", codes.join(","))]
         }
-        Refusal::Content(_) | Refusal::UnknownRoot | Refusal::StaleRoot { .. } => Vec::new(),
+        Refusal::StaleRoot { published, .. } => vec![("published", published.to_string())],
+        Refusal::Content(_) | Refusal::UnknownRoot => Vec::new(),
     }
 }
 

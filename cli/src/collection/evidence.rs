@@ -73,6 +73,8 @@ pub(super) enum Signing {
     Done(Box<Document>, FileMeta),
     /// The version was signed for somebody else, who may be publishing it right now.
     Contested(Version),
+    /// Somebody else has published a newer root since ours was read.
+    Overtaken,
 }
 
 /// Asks the agent, again and again until a version is free.
@@ -104,10 +106,13 @@ impl Signer<'_> {
             match self.sign_once(draft, role, metadata, shown).await {
                 Ok((document, file)) => return Ok(Signing::Done(Box::new(document), file)),
                 Err(CollectionError::Agent(refusal)) => {
-                    let Some(next) = next_version(role, version, &refusal) else { return Err(refusal.into()) };
+                    if is_overtaken(role, &refusal) {
+                        return Ok(Signing::Overtaken);
+                    }
                     if self.is_foreign(&refusal)? && self.given_up.is_none_or(|given_up| given_up < version) {
                         return Ok(Signing::Contested(version));
                     }
+                    let Some(next) = next_version(role, version, &refusal) else { return Err(refusal.into()) };
                     tracing::debug!("{role} version {version} is taken, trying version {next}");
                     version = next;
                 }
@@ -338,6 +343,15 @@ async fn joined<T>(work: JoinHandle<T>) -> T {
     work.await.unwrap_or_else(|lost| resume_unwind(lost.into_panic()))
 }
 
+/// Whether the agent knows of a newer published root than the one that was read.
+fn is_overtaken(role: &Role, refusal: &AgentError) -> bool {
+    match refusal.reason() {
+        Some(Reason::EvidenceRejected) => refusal.detail("published").is_some(),
+        Some(Reason::VersionRollback) => *role == Role::Root,
+        Some(_) | None => false,
+    }
+}
+
 /// The version to try after a refusal; none if another version would not help. Root has no gaps.
 fn next_version(role: &Role, tried: Version, refusal: &AgentError) -> Option<Version> {
     let number = |name: &str| refusal.detail(name)?.parse().ok().and_then(Version::new);
@@ -371,6 +385,25 @@ fn reason_words(reason: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_newer_published_root_overtakes() {
+        let refused = |reason, name: &str| AgentError::Refused {
+            reason,
+            message: String::new(),
+            metadata: [(name.to_owned(), "2".to_owned())].into(),
+        };
+        let table = [
+            (Role::Targets, refused(Reason::EvidenceRejected, "published"), true),
+            (Role::Targets, refused(Reason::EvidenceRejected, ""), false),
+            (Role::Root, refused(Reason::VersionRollback, "last"), true),
+            (Role::Targets, refused(Reason::VersionRollback, "last"), false),
+            (Role::Root, refused(Reason::VersionConflict, "digest"), false),
+        ];
+        for (role, refusal, overtaken) in table {
+            assert_eq!(is_overtaken(&role, &refusal), overtaken, "{role} {refusal:?}");
+        }
+    }
 
     #[test]
     fn a_taken_version_leads_to_the_next_free_one() {

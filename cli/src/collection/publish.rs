@@ -191,6 +191,7 @@ impl Round<'_> {
             }
             Signed::Files(files, published) => (files, published),
             Signed::Contested(role, version) => return Ok(End::Contested(role, version)),
+            Signed::Overtaken => return Ok(End::Lost),
         };
         let outbox = Outbox { files, changes: contained(&staged), base: state.base() };
         self.dir.fill_outbox(&outbox)?;
@@ -380,6 +381,7 @@ impl Round<'_> {
             let (document, file) = match signer.sign(&draft, &role, version, &shown, content).await? {
                 Signing::Done(document, file) => (document, file),
                 Signing::Contested(version) => return Ok(Signed::Contested(role, version)),
+                Signing::Overtaken => return Ok(Signed::Overtaken),
             };
             if role == Role::Root {
                 signer.chain.push(document.wire().clone());
@@ -438,6 +440,8 @@ enum First {
 enum Signed {
     Files(Vec<(Role, Bytes)>, Vec<Published>),
     Contested(Role, Version),
+    /// By a root that somebody else has published.
+    Overtaken,
 }
 
 /// Dirty roles in the order of signing: root, targets, delegations from the top down, snapshot.
