@@ -13,7 +13,9 @@ use thiserror::Error;
 
 use crate::{
     context::{ServerSettings, SkipVerify},
+    credentials::Credentials,
     environment::Environment,
+    server::Proxies,
 };
 
 /// Where notary-server is if nothing says so: Notary's default.
@@ -58,7 +60,7 @@ pub struct Flags {
 }
 
 /// What flags, file and defaults say together.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Settings {
     /// Absolute.
     pub trust_dir: PathBuf,
@@ -154,6 +156,9 @@ impl Settings {
                     true => SkipVerify::Yes,
                     false => SkipVerify::No,
                 },
+                proxies: Proxies::of(environment),
+                // no setting: Notary's files have none
+                credentials: Credentials::default(),
             },
             pinning: pinning(&file, environment)?,
         })

@@ -10,10 +10,12 @@ use crate::{
     agent::{self, Address, socket},
     args::Globals,
     config::{Settings, TrustPinning},
+    credentials::Credentials,
     environment::Environment,
     exit::{CliError, Face},
     prompt::Prompt,
     render::Output,
+    server::Proxies,
 };
 
 /// The surroundings of one command.
@@ -45,7 +47,7 @@ pub enum SkipVerify {
 }
 
 /// How to reach notary-server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ServerSettings {
     /// Base URL; may have a path.
     pub url: String,
@@ -57,6 +59,10 @@ pub struct ServerSettings {
     pub client_key: Option<PathBuf>,
     /// Whether the server's certificate is checked.
     pub skip_tls_verify: SkipVerify,
+    /// Which proxies stand before it.
+    pub proxies: Proxies,
+    /// Who we are to it.
+    pub credentials: Credentials,
 }
 
 impl Context {
@@ -74,11 +80,12 @@ impl Context {
         let prompt = Prompt::new(environment.secrets());
         let environment = Arc::new(environment);
         let trust_dir = resolved(&settings.trust_dir);
+        let credentials = Credentials::new(Arc::clone(&environment), prompt.clone());
         Ok(Self {
             face,
             agent: agent::Client::new(address, trust_dir.clone(), prompt.clone(), environment),
             trust_dir,
-            server: settings.server,
+            server: ServerSettings { credentials, ..settings.server },
             out: Output::stdout(),
             prompt,
             pinning: settings.pinning,

@@ -68,18 +68,20 @@ impl Environment {
             .map(|(name, value)| (name.as_os_str(), value.as_os_str()))
     }
 
+    /// The value of a variable that holds a secret.
+    #[must_use]
+    pub fn secret(&self, name: &str) -> Option<Passphrase> {
+        Some(Passphrase::from(SecretString::from(self.value(name)?.to_str()?)))
+    }
+
     /// Notary's passphrases.
     #[must_use]
     pub fn secrets(&self) -> EnvSecrets {
-        let secret = |name: &str| {
-            let text = self.value(name)?.to_str()?;
-            Some(Passphrase::from(SecretString::from(text)))
-        };
         EnvSecrets {
-            root: secret("NOTARY_ROOT_PASSPHRASE"),
-            targets: secret("NOTARY_TARGETS_PASSPHRASE"),
-            snapshot: secret("NOTARY_SNAPSHOT_PASSPHRASE"),
-            delegation: secret("NOTARY_DELEGATION_PASSPHRASE"),
+            root: self.secret("NOTARY_ROOT_PASSPHRASE"),
+            targets: self.secret("NOTARY_TARGETS_PASSPHRASE"),
+            snapshot: self.secret("NOTARY_SNAPSHOT_PASSPHRASE"),
+            delegation: self.secret("NOTARY_DELEGATION_PASSPHRASE"),
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod collection;
 pub mod commands;
 pub mod config;
 pub mod context;
+pub mod credentials;
 pub mod environment;
 pub mod exit;
 pub mod log;

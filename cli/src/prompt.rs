@@ -4,6 +4,7 @@
 //! passphrase from the environment never becomes a token's PIN: [`Prompt::pin`] only asks.
 
 mod code;
+mod login;
 
 use std::{
     collections::BTreeMap,

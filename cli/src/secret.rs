@@ -16,6 +16,12 @@ impl Passphrase {
         self.0.expose_secret().as_bytes()
     }
 
+    /// The text, for the one header or form that carries it.
+    #[must_use]
+    pub fn expose_text(&self) -> &str {
+        self.0.expose_secret()
+    }
+
     /// Without white space around it, as Notary takes what a person types.
     #[must_use]
     pub fn trimmed(&self) -> Self {

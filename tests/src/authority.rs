@@ -53,13 +53,26 @@ impl Authority {
         &self.pem
     }
 
-    /// A certificate for a server on this machine: localhost and 127.0.0.1.
+    /// A certificate for a server on this machine: localhost, 127.0.0.1, and the name that Notary's client takes for granted.
     pub fn server(&self, validity: Validity) -> Result<Identity> {
-        let mut params = CertificateParams::new(vec!["localhost".to_owned()])?;
+        let mut params = CertificateParams::new(vec!["localhost".to_owned(), "notary-server".to_owned()])?;
         params.distinguished_name.push(DnType::CommonName, "localhost");
         params.subject_alt_names.push(SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         (params.not_before, params.not_after) = validity.bounds();
+        self.signed(&params)
+    }
+
+    /// A certificate for a person, who shows it to servers.
+    pub fn client(&self) -> Result<Identity> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "client");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        (params.not_before, params.not_after) = Validity::Current.bounds();
+        self.signed(&params)
+    }
+
+    fn signed(&self, params: &CertificateParams) -> Result<Identity> {
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(Identity { certificate: certificate.pem(), key: key.serialize_pem() })

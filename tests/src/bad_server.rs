@@ -47,7 +47,7 @@ pub enum Answer {
     Raw(Vec<u8>),
 }
 
-type Mischief = dyn Fn(&str) -> Option<Answer> + Send + Sync;
+type Mischief = dyn Fn(&str, &[(String, String)]) -> Option<Answer> + Send + Sync;
 
 /// A plain HTTP server on a port of its own.
 pub struct BadServer {
@@ -74,6 +74,14 @@ impl BadServer {
     pub fn before(
         real: &NotaryServer,
         mischief: impl Fn(&str) -> Option<Answer> + Send + Sync + 'static,
+    ) -> Result<Self> {
+        Self::before_with(real, move |request, _| mischief(request))
+    }
+
+    /// The same, with the headers of each request, their names in lower case.
+    pub fn before_with(
+        real: &NotaryServer,
+        mischief: impl Fn(&str, &[(String, String)]) -> Option<Answer> + Send + Sync + 'static,
     ) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let port = listener.local_addr()?.port();
@@ -140,9 +148,13 @@ impl Shared {
         let mut body = vec![0; length];
         reader.read_exact(&mut body)?;
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());
-        let answer = match (self.mischief)(&request) {
+        let answer = match (self.mischief)(&request, &headers) {
             Some(answer) => answer,
-            None => self.behind.pass_on(&request, header("content-type"), body)?,
+            None => self.behind.pass_on(
+                &request,
+                &["content-type", "authorization"].map(|name| (name, header(name))),
+                body,
+            )?,
         };
         Ok(answer.send(stream)?)
     }
@@ -162,21 +174,24 @@ fn head(reader: &mut impl BufRead) -> Result<(String, Vec<(String, String)>)> {
 }
 
 impl Behind {
-    fn pass_on(&self, request: &str, content_type: Option<String>, body: Vec<u8>) -> Result<Answer> {
+    fn pass_on(&self, request: &str, headers: &[(&str, Option<String>)], body: Vec<u8>) -> Result<Answer> {
         let (method, path) = request.split_once(' ').context("a method and a path")?;
         let mut sent = self.http.request(method.parse()?, format!("{}{path}", self.url)).body(body);
-        if let Some(kind) = content_type {
-            sent = sent.header("content-type", kind);
+        for (name, value) in headers {
+            sent = value.iter().fold(sent, |sent, value| sent.header(*name, value));
         }
         self.runtime.block_on(async {
             let answer = sent.send().await?;
             let status = match answer.status().as_u16() {
                 200 => "200 OK",
                 400 => "400 Bad Request",
+                401 => "401 Unauthorized",
                 404 => "404 Not Found",
                 _ => "502 Bad Gateway",
             };
-            Ok(Answer::Http { status, header: String::new(), body: answer.bytes().await?.to_vec() })
+            let challenge = answer.headers().get("www-authenticate").and_then(|value| value.to_str().ok());
+            let header = challenge.map(|challenge| format!("WWW-Authenticate: {challenge}")).unwrap_or_default();
+            Ok(Answer::Http { status, header, body: answer.bytes().await?.to_vec() })
         })
     }
 }

@@ -10,10 +10,23 @@ use serde_json::{Value, json};
 use signet_tuf::{Envelope, Role};
 use tempfile::TempDir;
 
-use crate::{Authority, Background, Call, Validity, wait_until};
+use crate::{Authority, Background, Call, TokenServer, Validity, wait_until};
 
 const START: Duration = Duration::from_secs(20);
 const PORTS_TRIED: usize = 8;
+
+/// Who is let in.
+#[derive(Clone, Copy)]
+pub enum Guard<'a> {
+    /// Everybody.
+    None,
+    /// Who brings a token of that server.
+    Tokens(&'a TokenServer),
+    /// The same, but the server says that its token server is elsewhere.
+    TokensOf(&'a TokenServer, &'a str),
+    /// Who has a certificate of the server's authority.
+    Certificates,
+}
 
 /// A running server; its signer of timestamps and snapshots is inside it.
 pub struct NotaryServer {
@@ -30,14 +43,26 @@ impl NotaryServer {
         Self::start_with(authority, Validity::Current)
     }
 
+    /// Starts a server that does not let everybody in.
+    pub fn start_guarded(authority: &Authority, guard: Guard<'_>) -> Result<Self> {
+        Self::launch(authority, Validity::Current, guard)
+    }
+
     /// Starts a server with a certificate that is good or not.
     pub fn start_with(authority: &Authority, validity: Validity) -> Result<Self> {
+        Self::launch(authority, validity, Guard::None)
+    }
+
+    fn launch(authority: &Authority, validity: Validity, guard: Guard<'_>) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("signet-server-").tempdir()?;
         let identity = authority.server(validity)?;
         fs::write(directory.path().join("server.crt"), identity.certificate)?;
         fs::write(directory.path().join("server.key"), identity.key)?;
         fs::write(directory.path().join("ca.crt"), authority.pem())?;
+        let client = authority.client()?;
         let http = reqwest::Client::builder()
+            .identity(reqwest::Identity::from_pem(format!("{}{}", client.certificate, client.key).as_bytes())?)
+            .no_proxy()
             .tls_certs_only([reqwest::Certificate::from_pem(authority.pem().as_bytes())?])
             .tls_danger_accept_invalid_certs(matches!(validity, Validity::Expired))
             .timeout(Duration::from_secs(10))
@@ -45,7 +70,7 @@ impl NotaryServer {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         for _ in 0..PORTS_TRIED {
             let port = free_port()?;
-            let mut process = launch(directory.path(), port)?;
+            let mut process = launch(directory.path(), port, guard)?;
             let health = format!("https://127.0.0.1:{port}/_notary_server/health");
             let answers = || {
                 runtime
@@ -129,16 +154,24 @@ impl Drop for NotaryServer {
     }
 }
 
-fn launch(directory: &Path, port: u16) -> Result<Background> {
+fn launch(directory: &Path, port: u16, guard: Guard<'_>) -> Result<Background> {
+    let client_ca = matches!(guard, Guard::Certificates).then_some("./ca.crt");
+    let auth = match guard {
+        Guard::None | Guard::Certificates => json!({}),
+        Guard::Tokens(tokens) => tokens.auth(&tokens.realm()),
+        Guard::TokensOf(tokens, realm) => tokens.auth(realm),
+    };
     let config = json!({
         "server": {
             "http_addr": format!("127.0.0.1:{port}"),
             "tls_cert_file": "./server.crt",
             "tls_key_file": "./server.key",
+            "client_ca_file": client_ca.unwrap_or_default(),
         },
         "trust_service": { "type": "local" },
         "storage": { "backend": "memory" },
         "logging": { "level": "error" },
+        "auth": auth,
     });
     let path = directory.join("config.json");
     fs::write(&path, config.to_string())?;

@@ -167,8 +167,8 @@ impl Call {
     /// Runs to the end and wants one of the statuses that say that it was not done.
     pub fn refused(&self) -> Result<Finished> {
         let finished = self.finish()?;
-        if !matches!(finished.code, Some(1..=9)) {
-            bail!("should have been refused with a status from 1 to 9:\n{finished}");
+        if !matches!(finished.code, Some(1..=12)) {
+            bail!("should have been refused with a status from 1 to 12:\n{finished}");
         }
         Ok(finished)
     }

@@ -10,7 +10,10 @@ use super::{
     build::{Draft, Keyring, canonical_ids},
     update::SOON,
 };
-use crate::trustdir::{changelist::Staged, rotation::Rotation};
+use crate::{
+    server::Access,
+    trustdir::{changelist::Staged, rotation::Rotation},
+};
 
 /// What is to be published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +61,14 @@ impl Errand {
         match self {
             Self::Staged { skip } => staged.iter().enumerate().filter(|(number, _)| !skip.contains(number)).collect(),
             Self::First | Self::Renew(_) | Self::Rotate(_) | Self::Intended { .. } => Vec::new(),
+        }
+    }
+
+    /// What the server must let us do for it. Notary 0.7: a rotation wants everything.
+    pub(super) const fn access(&self) -> Access {
+        match self {
+            Self::Staged { .. } | Self::First | Self::Renew(_) => Access::Write,
+            Self::Rotate(_) | Self::Intended { .. } => Access::Admin,
         }
     }
 

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     agent::{Opened, Place},
     context::Context,
-    server::{Edition, MAX_METADATA_BYTES, Server, ServerError},
+    server::{Access, Edition, MAX_METADATA_BYTES, Server, ServerError},
     trustdir::{GunDir, TrustDirError},
 };
 
@@ -103,7 +103,7 @@ pub async fn init(
 ) -> Result<(), CollectionError> {
     let dir = GunDir::new(&context.trust_dir, gun);
     let _lock = dir.lock().await?;
-    let link = Link::open(&context.server).await?;
+    let link = Link::open_for(&context.server, Access::Write).await?;
     let server = link.online()?;
     must_be_new(&dir, server, wish).await?;
     initialise(context, &dir, server, root_key, wish, now).await

@@ -6,7 +6,7 @@ use signet_tuf::{Gun, Role, Version};
 use super::CollectionError;
 use crate::{
     context::ServerSettings,
-    server::{Edition, MAX_TIMESTAMP_BYTES, Server, ServerError, Unreachable},
+    server::{Access, Edition, MAX_TIMESTAMP_BYTES, Server, ServerError, Unreachable},
 };
 
 /// A server, or why it cannot be reached now.
@@ -24,12 +24,22 @@ pub enum Link {
 }
 
 impl Link {
-    /// Looks whether the server is there. Only a server that nobody can reach counts as offline.
+    /// The way for a command that only reads; see [`Link::open_for`].
     ///
     /// # Errors
-    /// [`ServerError`] for settings that cannot be used, TLS trouble, or a server that wants authentication.
+    /// As [`Link::open_for`].
     pub async fn open(settings: &ServerSettings) -> Result<Self, ServerError> {
-        let server = Server::new(settings)?;
+        Self::open_for(settings, Access::Read).await
+    }
+
+    /// Looks whether the server is there. Only a server that nobody can reach counts as offline. `access` is what the whole
+    /// command may need.
+    ///
+    /// # Errors
+    /// [`ServerError`] for settings that cannot be used, TLS trouble, or a server that asks who we are in a way that we do
+    /// not know.
+    pub async fn open_for(settings: &ServerSettings, access: Access) -> Result<Self, ServerError> {
+        let server = Server::new(settings, access)?;
         match server.ping().await {
             Ok(()) => Ok(Self::Online(server)),
             Err(ServerError::Unreachable { server, cause }) => Ok(Self::offline(&settings.url, server, cause)),
@@ -60,10 +70,13 @@ impl Link {
     /// The server, which writing needs.
     ///
     /// # Errors
-    /// [`CollectionError::Offline`].
+    /// [`CollectionError::Offline`], [`ServerError::Unreachable`] if it is a proxy that fails.
     pub fn online(&self) -> Result<&Server, CollectionError> {
         match self {
             Self::Online(server) => Ok(server),
+            Self::Offline { server, cause: cause @ Unreachable::Proxy(_) } => {
+                Err(ServerError::Unreachable { server: server.clone(), cause: cause.clone() }.into())
+            }
             Self::Offline { server, cause } => Err(CollectionError::Offline { cause: format!("{server}: {cause}") }),
         }
     }

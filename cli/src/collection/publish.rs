@@ -59,7 +59,7 @@ pub async fn publish(
     let dir = GunDir::new(&context.trust_dir, gun);
     let _lock = dir.lock().await?;
     let ahead = Ahead::start(&dir);
-    let link = Link::open(&context.server).await?;
+    let link = Link::open_for(&context.server, errand.access()).await?;
     locked(context, &dir, &link, errand, Some(ahead), now).await
 }
 

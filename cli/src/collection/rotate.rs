@@ -19,7 +19,7 @@ use super::{
 use crate::{
     agent::Place,
     context::Context,
-    server::{Server, ServerError},
+    server::{Access, Server, ServerError},
     trustdir::{
         GunDir,
         rotation::{Legacy, Rotation},
@@ -70,7 +70,7 @@ pub async fn rotate(
     if let Some(begun) = dir.rotation()? {
         return Err(CollectionError::RotationUnfinished { gun: gun.to_string(), role: begun.role.to_string() });
     }
-    let link = Link::open(&context.server).await?;
+    let link = Link::open_for(&context.server, Access::Admin).await?;
     let rotation = begin(context, &dir, &link, wish, now).await?;
     dir.begin_rotation(&rotation)?;
     locked(context, &dir, &link, &Errand::Rotate(rotation), None, now).await
@@ -92,7 +92,7 @@ pub async fn resume(
     let dir = GunDir::new(&context.trust_dir, gun);
     let _lock = dir.lock().await?;
     let rotation = begun(&dir, role)?;
-    let link = Link::open(&context.server).await?;
+    let link = Link::open_for(&context.server, Access::Admin).await?;
     locked(context, &dir, &link, &Errand::Rotate(rotation), None, now).await
 }
 

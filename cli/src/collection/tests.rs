@@ -31,7 +31,8 @@ use super::{
 use crate::{
     config::TrustPinning,
     context::{ServerSettings, SkipVerify},
-    server::{Server, ServerError, Unreachable},
+    credentials::Credentials,
+    server::{Access, Proxies, Server, ServerError, Unreachable},
     trustdir::{GunDir, TrustDirError, outbox::Outbox},
 };
 
@@ -112,8 +113,10 @@ impl House {
             client_cert: None,
             client_key: None,
             skip_tls_verify: SkipVerify::No,
+            proxies: Proxies::default(),
+            credentials: Credentials::default(),
         };
-        let server = Server::new(&settings).unwrap();
+        let server = Server::new(&settings, Access::Write).unwrap();
         let house = Self { gun, root_key, key, root, shelf, server, trust_dir: tempfile::tempdir().unwrap() };
         house.put_root(&house.root);
         house

@@ -8,6 +8,7 @@ use crate::{
     collection::{link::Link, outlook::Outlook},
     context::Context,
     exit::{CliError, Face},
+    server::Access,
     trustdir::GunDir,
 };
 
@@ -32,7 +33,7 @@ pub async fn run(context: &mut Context, args: DeleteArgs) -> Result<(), CliError
     context.out.line(&format!("Deleting trust data for repository {gun}"))?;
     let here = held(&dir);
     if args.remote {
-        let link = Link::open(&context.server).await?;
+        let link = Link::open_for(&context.server, Access::Admin).await?;
         say(context, &format!("on the server: everything that {} has of {gun}, for everybody", link.name()))?;
         say(context, &here)?;
         link.online()?.delete(&gun).await?;

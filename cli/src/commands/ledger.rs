@@ -9,7 +9,7 @@ use crate::{
     context::Context,
     exit::CliError,
     prompt::Answer,
-    server::Server,
+    server::{Access, Server},
     trustdir::GunDir,
 };
 
@@ -55,7 +55,7 @@ async fn abandon(context: &mut Context, args: &AbandonArgs) -> Result<(), CliErr
     let Some(root) = last_signed_root(context, &gun).await? else {
         return Err(CliError::failed(format!("this agent has signed no root of {gun} that could be given up")));
     };
-    let server = Server::new(&context.server)?;
+    let server = Server::new(&context.server, Access::Read)?;
     let chain = published_roots(&server, &gun, root).await?;
     if args.yes {
         context.out.line("Confirmed `yes` from flag")?;

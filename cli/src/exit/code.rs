@@ -34,11 +34,17 @@ pub enum Exit {
     AgentUnavailable,
     /// A person was asked and said no.
     Declined,
+    /// Somebody else than the server that is trusted, or a server that does not trust us.
+    Tls,
+    /// The server, or its token server, does not let us.
+    NotAuthorized,
+    /// The server does not have the repository.
+    UnknownRepository,
 }
 
 impl Exit {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Failed,
         Self::Usage,
         Self::Refused,
@@ -48,6 +54,9 @@ impl Exit {
         Self::NotTrusted,
         Self::AgentUnavailable,
         Self::Declined,
+        Self::Tls,
+        Self::NotAuthorized,
+        Self::UnknownRepository,
     ];
 
     /// The number that the process ends with.
@@ -63,6 +72,9 @@ impl Exit {
             Self::NotTrusted => 7,
             Self::AgentUnavailable => 8,
             Self::Declined => 9,
+            Self::Tls => 10,
+            Self::NotAuthorized => 11,
+            Self::UnknownRepository => 12,
         }
     }
 
@@ -74,11 +86,14 @@ impl Exit {
             Self::Usage => "the command line makes no sense",
             Self::Refused => "the agent understood the request and will not sign it",
             Self::KeyNotAtHand => "a key, its passphrase or PIN, or its token is not at hand",
-            Self::ServerUnreachable => "the server cannot be reached, or TLS failed",
-            Self::ServerRefused => "the server answered, and did not do it or does not have it",
+            Self::ServerUnreachable => "the server, or the proxy before it, cannot be reached",
+            Self::ServerRefused => "the server answered, and did not do it",
             Self::NotTrusted => "metadata or content cannot be trusted",
             Self::AgentUnavailable => "the agent cannot be reached or started, or cannot record",
             Self::Declined => "a person was asked and said no",
+            Self::Tls => "TLS failed: a certificate is not trusted, here or there",
+            Self::NotAuthorized => "the server wants to know who you are, or does not let you",
+            Self::UnknownRepository => "the server does not have the repository",
         }
     }
 }
@@ -86,7 +101,7 @@ impl Exit {
 /// The table of `help exit-codes`.
 #[must_use]
 pub fn table() -> String {
-    let line = |number: u8, meaning: &str| format!("  {number}  {meaning}\n");
+    let line = |number: u8, meaning: &str| format!("  {number:>2}  {meaning}\n");
     let rows: String = Exit::ALL.iter().map(|exit| line(exit.number(), exit.meaning())).collect();
     format!("Exit codes of signet:\n{}{rows}Called as notary, it ends with 0 or 1.\n", line(0, "it was done"))
 }
@@ -170,14 +185,20 @@ const fn of_prompt(error: &PromptError) -> Exit {
 
 const fn of_server(error: &ServerError) -> Exit {
     match error {
-        ServerError::Unreachable { .. } | ServerError::Tls { .. } => Exit::ServerUnreachable,
-        ServerError::NotFound { .. }
-        | ServerError::Conflict { .. }
+        ServerError::Unreachable { .. } => Exit::ServerUnreachable,
+        ServerError::Tls { .. } => Exit::Tls,
+        ServerError::Denied(_)
+        | ServerError::TokenRefused(_)
+        | ServerError::TokenAnswer { .. }
+        | ServerError::Challenge { .. }
+        | ServerError::Realm { .. } => Exit::NotAuthorized,
+        ServerError::NotFound { .. } => Exit::UnknownRepository,
+        ServerError::Conflict { .. }
         | ServerError::Rejected { .. }
-        | ServerError::Unauthorized { .. }
         | ServerError::Status { .. }
         | ServerError::TooLarge { .. }
         | ServerError::Answer { .. } => Exit::ServerRefused,
+        ServerError::Prompt(error) => of_prompt(error),
         ServerError::Url { .. } | ServerError::Certificate { .. } | ServerError::Setup { .. } => Exit::Failed,
     }
 }
@@ -225,20 +246,32 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::server::Unreachable;
+    use crate::{
+        credentials::Who,
+        server::{Access, Permission, Refusal, TlsProblem, Unreachable},
+    };
 
     #[test]
     fn every_way_to_end_has_a_number_of_its_own() {
         let numbers: Vec<u8> = Exit::ALL.iter().map(|exit| exit.number()).collect();
-        assert_eq!(numbers, (1..=9).collect::<Vec<u8>>());
+        assert_eq!(numbers, (1..=12).collect::<Vec<u8>>());
     }
 
     #[test]
     fn the_exit_code_says_what_the_caller_can_do() {
         let refused = |reason| AgentError::Refused { reason, message: String::new(), metadata: BTreeMap::new() };
         let nobody = || ServerError::Unreachable { server: "h".into(), cause: Unreachable::Refused };
-        let unauthorized = ServerError::Unauthorized { server: "h".into() };
-        let table: [(CliError, Exit); 13] = [
+        let denied = ServerError::Denied(Box::new(Refusal {
+            server: "h".into(),
+            gun: "g".into(),
+            access: Access::Write,
+            permission: Permission::Unauthorized,
+            who: Who::Nobody,
+            text: String::new(),
+        }));
+        let unknown = ServerError::NotFound { server: "h".into(), gun: "g".into(), what: "root".into() };
+        let tls = ServerError::Tls { server: "h".into(), problem: TlsProblem::Expired };
+        let table: [(CliError, Exit); 15] = [
             (CliError::failed("x"), Exit::Failed),
             (CliError::Usage { message: String::new(), usage: String::new() }, Exit::Usage),
             (refused(Reason::VersionConflict).into(), Exit::Refused),
@@ -247,7 +280,9 @@ mod tests {
             (PromptError::TooManyAttempts.into(), Exit::KeyNotAtHand),
             (nobody().into(), Exit::ServerUnreachable),
             (CollectionError::Server(nobody()).into(), Exit::ServerUnreachable),
-            (unauthorized.into(), Exit::ServerRefused),
+            (denied.into(), Exit::NotAuthorized),
+            (unknown.into(), Exit::UnknownRepository),
+            (tls.into(), Exit::Tls),
             (CollectionError::Pinned { why: String::new() }.into(), Exit::NotTrusted),
             (refused(Reason::LedgerUnavailable).into(), Exit::AgentUnavailable),
             (CliError::NotAtHand(String::new()), Exit::KeyNotAtHand),

@@ -3,10 +3,12 @@
 use super::CliError;
 use crate::{
     collection::{CollectionError, root_certificate::CertificateProblem},
-    server::ServerError,
+    server::{Permission, ServerError, Unreachable},
 };
 
 const OFFLINE: &str = "client is offline";
+const UNAUTHORIZED: &str = "you are not authorized to perform this operation: server returned 401.";
+const FORBIDDEN: &str = "unable to reach trust server at this time: 403.";
 
 /// What Notary says to this; none if our message is Notary's, or if Notary's would mislead.
 #[must_use]
@@ -29,12 +31,22 @@ pub const fn of_notary(error: &CliError) -> Option<&'static str> {
 
 const fn of_server(error: &ServerError) -> Option<&'static str> {
     match error {
+        // A proxy that fails is told as TLS trouble is: the server need not be offline.
+        ServerError::Unreachable { cause: Unreachable::Proxy(_), .. } => None,
         ServerError::Unreachable { .. } => Some(OFFLINE),
-        ServerError::Tls { .. }
+        ServerError::Denied(refusal) => Some(match refusal.permission {
+            Permission::Unauthorized => UNAUTHORIZED,
+            Permission::Forbidden => FORBIDDEN,
+        }),
+        ServerError::TokenRefused(_)
+        | ServerError::TokenAnswer { .. }
+        | ServerError::Challenge { .. }
+        | ServerError::Realm { .. }
+        | ServerError::Prompt(_)
+        | ServerError::Tls { .. }
         | ServerError::NotFound { .. }
         | ServerError::Conflict { .. }
         | ServerError::Rejected { .. }
-        | ServerError::Unauthorized { .. }
         | ServerError::Status { .. }
         | ServerError::TooLarge { .. }
         | ServerError::Answer { .. }
@@ -90,16 +102,18 @@ const fn of_certificate(problem: &CertificateProblem) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::{CliError, CollectionError, ServerError, of_notary};
-    use crate::server::Unreachable;
+    use crate::server::{ProxyFailure, ProxyProblem, Unreachable};
 
     #[test]
     fn who_cannot_reach_the_server_is_offline() {
         let nobody = || ServerError::Unreachable { server: "h".into(), cause: Unreachable::Refused };
+        let failure = ProxyFailure { proxy: "p".into(), variable: "HTTPS_PROXY", problem: ProxyProblem::Refused };
+        let by_proxy = ServerError::Unreachable { server: "h".into(), cause: Unreachable::Proxy(Box::new(failure)) };
         let table: [(CliError, Option<&str>); 5] = [
             (nobody().into(), Some("client is offline")),
             (CollectionError::Server(nobody()).into(), Some("client is offline")),
             (CollectionError::Offline { cause: String::new() }.into(), Some("client is offline")),
-            (ServerError::Unauthorized { server: "h".into() }.into(), None),
+            (by_proxy.into(), None),
             (CliError::failed("x"), None),
         ];
         for (error, words) in table {

@@ -1,12 +1,14 @@
 //! Why the server did not do it: the network, TLS, or the server's own words.
 
-use std::{error::Error, fmt::Write, io, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
-use rustls::{AlertDescription, CertificateError};
-use serde::Deserialize;
-use serde_json::Value;
-use signet_tuf::Gun;
 use thiserror::Error;
+
+use super::Access;
+use crate::{credentials::Who, prompt::PromptError};
+
+const LOG_IN: &str =
+    "say who you are: NOTARY_AUTH holds base64 of USER:PASSWORD, `docker login` keeps it, or a terminal asks for it";
 
 /// Why a request to notary-server failed.
 #[derive(Debug, Error)]
@@ -73,12 +75,41 @@ pub enum ServerError {
         /// The server's words.
         text: String,
     },
-    /// The server wants to know who we are.
-    #[error("you are not authorized to perform this operation: server returned 401.")]
-    Unauthorized {
+    /// The server wants to know who we are, or does not let us.
+    #[error(transparent)]
+    Denied(Box<Refusal>),
+    /// The token server gives us no token.
+    #[error(transparent)]
+    TokenRefused(Box<TokenRefusal>),
+    /// The token server's answer makes no sense.
+    #[error("the token server {realm} answered something else than a token: {problem}")]
+    TokenAnswer {
+        /// Its URL.
+        realm: String,
+        /// What is wrong; nothing of the answer itself.
+        problem: String,
+    },
+    /// The server wants what we cannot do.
+    #[error("{server} wants to know who you are in a way that we do not know: {problem}")]
+    Challenge {
         /// Host and port.
         server: String,
+        /// What it wants.
+        problem: String,
     },
+    /// A token server that is not to see our secrets.
+    #[error("{server} names {realm} as its token server: {problem}")]
+    Realm {
+        /// Host and port.
+        server: String,
+        /// Its URL.
+        realm: String,
+        /// Why not.
+        problem: &'static str,
+    },
+    /// The person could not be asked who they are.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
     /// Any other status.
     #[error("unable to reach trust server at this time: {status}.{}{text}", if text.is_empty() { "" } else { " " })]
     Status {
@@ -111,6 +142,49 @@ pub enum ServerError {
     },
 }
 
+/// How a server says no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permission {
+    /// 401: it does not know us, or not as somebody who may.
+    Unauthorized,
+    /// 403: it knows us, and we may not.
+    Forbidden,
+}
+
+/// A server that does not let us.
+#[derive(Debug, Error)]
+#[error("{server} does not let {who} {} {gun} ({}){}{text}", access.verb(), permission.status(), colon(text))]
+pub struct Refusal {
+    /// Host and port.
+    pub server: String,
+    /// The collection.
+    pub gun: String,
+    /// What we wanted to do with it.
+    pub access: Access,
+    /// How it says no.
+    pub permission: Permission,
+    /// As whom we came.
+    pub who: Who,
+    /// The server's words.
+    pub text: String,
+}
+
+/// A token server that gives us no token.
+#[derive(Debug, Error)]
+#[error("the token server {realm} refuses {who} a token for {scope}: it answers {status}{}{text}", colon(text))]
+pub struct TokenRefusal {
+    /// Its URL.
+    pub realm: String,
+    /// What was asked for.
+    pub scope: String,
+    /// HTTP status.
+    pub status: u16,
+    /// As whom we came.
+    pub who: Who,
+    /// Its words.
+    pub text: String,
+}
+
 /// Why nobody answers.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Unreachable {
@@ -123,8 +197,43 @@ pub enum Unreachable {
     /// No answer in time.
     #[error("no answer within {} seconds", .0.as_secs())]
     Timeout(Duration),
+    /// The proxy before it failed.
+    #[error(transparent)]
+    Proxy(Box<ProxyFailure>),
     /// Something else.
     #[error("{0}")]
+    Other(String),
+}
+
+/// A proxy that does not bring us to the server.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the proxy {proxy} {problem}")]
+pub struct ProxyFailure {
+    /// Its URL without user name and password.
+    pub proxy: String,
+    /// The variable that names it.
+    pub variable: &'static str,
+    /// What is wrong.
+    pub problem: ProxyProblem,
+}
+
+/// What is wrong with a proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ProxyProblem {
+    /// Nothing listens there.
+    #[error("refuses connections")]
+    Refused,
+    /// Its name is not known.
+    #[error("has a name that is not known")]
+    UnknownHost,
+    /// 407.
+    #[error("wants a user name and a password, or others than it was given (407)")]
+    WantsPassword,
+    /// It answers, and does not connect us.
+    #[error("does not connect to that server")]
+    Unwilling,
+    /// Something else.
+    #[error("fails: {0}")]
     Other(String),
 }
 
@@ -178,6 +287,7 @@ impl ServerError {
             ),
             Self::Unreachable { cause, .. } => Some(match cause {
                 Unreachable::UnknownHost => "check the host name given with -s".into(),
+                Unreachable::Proxy(failure) => failure.remedy(),
                 Unreachable::Refused | Unreachable::Timeout(_) | Unreachable::Other(_) => {
                     "check the server given with -s, and that it runs".into()
                 }
@@ -186,15 +296,17 @@ impl ServerError {
             Self::NotFound { gun, .. } => {
                 Some(format!("check the name and the server, or create it with `init {gun}`"))
             }
-            Self::Unauthorized { server } => {
-                Some(format!("{server} wants authentication, which this version of signet does not do yet"))
+            Self::Denied(refusal) => Some(refusal.remedy()),
+            Self::TokenRefused(refusal) => Some(refusal.remedy()),
+            Self::TokenAnswer { .. } => Some("tell the operator of the token server".into()),
+            Self::Challenge { .. } => Some("tell its operator that tokens (Bearer) and passwords (Basic) are known".into()),
+            Self::Realm { .. } => {
+                Some("no user name or password was sent there; use https with -s, or tell the server's operator".into())
             }
+            Self::Prompt(error) => error.remedy(),
             Self::Conflict { .. } => Some("publish again".into()),
             Self::Rejected { server, .. } => {
                 Some(format!("these are the words of {server}; what is staged stays staged"))
-            }
-            Self::Status { server, status: 403, .. } => {
-                Some(format!("{server} knows you and does not let you do this: ask its operator for access"))
             }
             Self::Status { server, status: 413, .. } => Some(format!(
                 "{server}, or a proxy before it, takes no upload of this size: its operator must raise the limit; what is staged stays staged"
@@ -208,6 +320,11 @@ impl ServerError {
             }
             Self::Setup { .. } => None,
         }
+    }
+
+    /// No answer in time.
+    pub(super) fn late(server: &str, after: Duration) -> Self {
+        Self::Unreachable { server: server.to_owned(), cause: Unreachable::Timeout(after) }
     }
 
     /// Whether nobody was there to answer.
@@ -243,189 +360,67 @@ fn tls_remedy(problem: &TlsProblem) -> Option<String> {
     })
 }
 
-/// Sorts what reqwest says into who failed: the network or TLS.
-pub(super) fn network(server: &str, cause: &reqwest::Error) -> ServerError {
-    let server = server.to_owned();
-    let mut next: Option<&(dyn Error + 'static)> = Some(cause);
-    while let Some(error) = next {
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return ServerError::Tls { server, problem: tls_problem(tls) };
+impl Permission {
+    const fn status(self) -> u16 {
+        match self {
+            Self::Unauthorized => 401,
+            Self::Forbidden => 403,
         }
-        next = match error.downcast_ref::<io::Error>() {
-            Some(io) if io.kind() == io::ErrorKind::ConnectionRefused => {
-                return ServerError::Unreachable { server, cause: Unreachable::Refused };
+    }
+}
+
+impl Refusal {
+    fn remedy(&self) -> String {
+        let Self { server, who, .. } = self;
+        let operator = format!("ask the operator of {server} to let you {} {}", self.access.verb(), self.gun);
+        match (self.permission, who) {
+            (_, Who::Nobody) => LOG_IN.to_owned(),
+            (Permission::Forbidden, _) => operator,
+            // RFC 6750 §3.1: the token was good, and not enough
+            (Permission::Unauthorized, _) if self.text.contains("insufficient_scope") => operator,
+            (Permission::Unauthorized, _) if self.text.contains("invalid_token") => {
+                format!("{server} does not believe its token server: tell its operator; check this machine's clock too")
             }
-            // io::Error::source skips the error that it wraps
-            Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
-            None => error.source(),
-        };
+            (Permission::Unauthorized, who) => format!("check the password of {who}, or {operator}"),
+        }
     }
-    let text = chain(cause);
-    // hyper-util names this one only in words
-    let cause = if text.contains("dns error") { Unreachable::UnknownHost } else { Unreachable::Other(text) };
-    ServerError::Unreachable { server, cause }
 }
 
-fn tls_problem(error: &rustls::Error) -> TlsProblem {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "rustls's enums are open; the rest is shown in its words")]
-    match error {
-        rustls::Error::InvalidCertificate(certificate) => match certificate {
-            CertificateError::UnknownIssuer => TlsProblem::UnknownCa { trusted: None },
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => TlsProblem::Expired,
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => TlsProblem::NotYetValid,
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                TlsProblem::WrongName
+impl TokenRefusal {
+    /// Whether it depends on who asks.
+    pub(super) const fn is_personal(&self) -> bool {
+        matches!(self.status, 400 | 401 | 403)
+    }
+
+    fn remedy(&self) -> String {
+        match &self.who {
+            _ if self.status >= 500 => "the token server fails: try again later, or tell its operator".to_owned(),
+            _ if (300..400).contains(&self.status) => {
+                "a redirection is not followed, since it could lead a password elsewhere: tell its operator".to_owned()
             }
-            other => TlsProblem::Other(other.to_string()),
-        },
-        rustls::Error::AlertReceived(
-            AlertDescription::CertificateRequired
-            | AlertDescription::BadCertificate
-            | AlertDescription::UnknownCA
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::CertificateExpired
-            | AlertDescription::UnsupportedCertificate,
-        ) => TlsProblem::ClientCertificate,
-        rustls::Error::InvalidMessage(_) => TlsProblem::NotTls,
-        other => TlsProblem::Other(other.to_string()),
-    }
-}
-
-/// An error and its causes, in one line.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            // writing to a String cannot fail
-            let _infallible = write!(text, ": {cause_text}");
-        }
-        next = cause.source();
-    }
-    text
-}
-
-#[derive(Deserialize)]
-struct Errors {
-    errors: Vec<OneError>,
-}
-
-#[derive(Deserialize)]
-struct OneError {
-    #[serde(default)]
-    code: String,
-    #[serde(default)]
-    message: String,
-    #[serde(default)]
-    detail: Value,
-}
-
-/// What a status other than 200 means, with the server's own text shown whole.
-pub(super) fn refusal(server: &str, gun: &Gun, what: String, status: u16, body: &[u8]) -> ServerError {
-    let server = server.to_owned();
-    let errors = serde_json::from_slice::<Errors>(body).map(|body| body.errors).unwrap_or_default();
-    let text = errors.iter().map(said).collect::<Vec<_>>().join("; ");
-    let has = |code: &str| errors.iter().any(|error| error.code == code);
-    match status {
-        404 => ServerError::NotFound { server, gun: gun.to_string(), what },
-        401 => ServerError::Unauthorized { server },
-        400 if has("VERSION") => ServerError::Conflict { server, text },
-        // two publishes met in the server's database
-        500 if has("UPDATING") => ServerError::Conflict { server, text },
-        400 if text.is_empty() => ServerError::Rejected { server, text: "trust server rejected operation.".into() },
-        400 => ServerError::Rejected { server, text },
-        _ => ServerError::Status { server, status, text },
-    }
-}
-
-/// One error in Notary's words.
-fn said(error: &OneError) -> String {
-    let kind = error.detail.get("Name").and_then(Value::as_str);
-    let inner = error.detail.get("Error").and_then(|e| e.get("Msg")).and_then(Value::as_str);
-    let prefix = match kind {
-        Some("ErrValidation") => "An error occurred during validation",
-        Some("ErrBadRoot") => "The root metadata is invalid",
-        Some("ErrBadTargets") => "The targets metadata is invalid",
-        Some("ErrBadSnapshot") => "The snapshot metadata is invalid",
-        Some("ErrBadHierarchy") => "Metadata hierarchy is incomplete",
-        Some(_) | None => "",
-    };
-    match (prefix, inner) {
-        ("", _) | (_, None) => {
-            let detail = match &error.detail {
-                Value::Null => String::new(),
-                Value::String(text) => format!(" ({text})"),
-                other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
-                    format!(" ({other})")
-                }
-            };
-            format!("trust server rejected operation: {}: {}{detail}", error.code, error.message)
-        }
-        (prefix, Some(text)) => format!("{prefix}: {text}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refused(status: u16, body: &str) -> ServerError {
-        refusal("h:1", &"g".parse().unwrap(), "targets".into(), status, body.as_bytes())
-    }
-
-    #[test]
-    fn the_servers_words_are_notarys() {
-        let detail = |name: &str, text: &str| {
-            format!(
-                r#"{{"errors":[{{"code":"INVALID_UPDATE","message":"m","detail":{{"Name":"{name}","Error":{{"Msg":"{text}"}}}}}}]}}"#
-            )
-        };
-        let table = [
-            (400, detail("ErrBadTargets", "x"), "The targets metadata is invalid: x"),
-            (400, detail("ErrBadRoot", "x"), "The root metadata is invalid: x"),
-            (400, detail("ErrBadSnapshot", "x"), "The snapshot metadata is invalid: x"),
-            (400, detail("ErrBadHierarchy", "x"), "Metadata hierarchy is incomplete: x"),
-            (400, detail("ErrValidation", "rpc"), "An error occurred during validation: rpc"),
-            (
-                400,
-                r#"{"errors":[{"code":"INVALID_ROLE","message":"no","detail":"releases"}]}"#.into(),
-                "trust server rejected operation: INVALID_ROLE: no (releases)",
-            ),
-            (400, "garbage".into(), "trust server rejected operation."),
-            (401, String::new(), "you are not authorized to perform this operation: server returned 401."),
-            (404, String::new(), "h:1 does not have trust data for g"),
-            (503, String::new(), "unable to reach trust server at this time: 503."),
-            (302, String::new(), "unable to reach trust server at this time: 302."),
-        ];
-        for (status, body, text) in table {
-            assert_eq!(refused(status, &body).to_string(), text);
+            Who::Nobody => LOG_IN.to_owned(),
+            Who::User { .. } => format!("check the password of {}", self.who),
+            Who::Bearer { source } => format!("log in again: the identity token of {source} is no longer good"),
         }
     }
+}
 
-    #[test]
-    fn a_lost_race_is_told_apart() {
-        let version = r#"{"errors":[{"code":"VERSION","message":"m","detail":{}}]}"#;
-        let updating = r#"{"errors":[{"code":"UPDATING","message":"m","detail":null}]}"#;
-        assert!(matches!(refused(400, version), ServerError::Conflict { .. }));
-        assert!(matches!(refused(500, updating), ServerError::Conflict { .. }));
-        assert!(matches!(refused(500, "{}"), ServerError::Status { status: 500, .. }));
-    }
-
-    #[test]
-    fn tls_trouble_is_never_offline() {
-        let table = [
-            (
-                rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer),
-                TlsProblem::UnknownCa { trusted: None },
-            ),
-            (rustls::Error::InvalidCertificate(CertificateError::Expired), TlsProblem::Expired),
-            (rustls::Error::InvalidCertificate(CertificateError::NotValidForName), TlsProblem::WrongName),
-            (rustls::Error::AlertReceived(AlertDescription::CertificateRequired), TlsProblem::ClientCertificate),
-        ];
-        for (error, problem) in table {
-            assert_eq!(tls_problem(&error), problem);
-            assert!(!ServerError::Tls { server: "h".into(), problem }.is_offline());
+impl ProxyFailure {
+    fn remedy(&self) -> String {
+        let Self { variable, .. } = self;
+        match self.problem {
+            ProxyProblem::WantsPassword => format!("put them into {variable}: http://USER:PASSWORD@HOST:PORT"),
+            ProxyProblem::Unwilling => {
+                format!("ask its operator, or except the server from {variable} with NO_PROXY")
+            }
+            ProxyProblem::Refused | ProxyProblem::UnknownHost | ProxyProblem::Other(_) => {
+                format!("check {variable}; NO_PROXY names servers that are reached without it")
+            }
         }
     }
+}
+
+/// Before words, if there are any.
+const fn colon(text: &str) -> &'static str {
+    if text.is_empty() { "" } else { ": " }
 }

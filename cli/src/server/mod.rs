@@ -1,26 +1,39 @@
 //! notary-server over HTTP: metadata down, metadata up, public keys.
 //!
-//! Owns URLs, limits and timeouts. Never looks into metadata: what comes from here is untrusted bytes.
+//! Owns URLs, limits and timeouts, and [`gate`] who we say that we are. Never looks into metadata: what comes from here is
+//! untrusted bytes.
 
+mod access;
+mod body;
+mod challenge;
 mod error;
+mod failure;
+mod gate;
+mod proxy;
+mod refusal;
 mod tls;
+mod token;
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use reqwest::{Response, StatusCode, Url, header::CONTENT_LENGTH, multipart};
+use reqwest::{RequestBuilder, Response, StatusCode, Url, multipart};
 use signet_tuf::{Digest, Gun, PublicKey, Role, Version};
 use tokio::time::timeout;
 
-pub use self::error::{ServerError, TlsProblem, Unreachable};
-use crate::context::ServerSettings;
+pub use self::{
+    access::Access,
+    error::{Permission, ProxyFailure, ProxyProblem, Refusal, ServerError, TlsProblem, TokenRefusal, Unreachable},
+    proxy::Proxies,
+};
+use self::{gate::Gate, refusal::Asked};
+use crate::{context::ServerSettings, credentials::Who};
 
 /// The largest root and, while nothing says better, the largest of any metadata. Notary's `MaxDownloadSize`.
 pub const MAX_METADATA_BYTES: u64 = 100 << 20;
 /// The largest timestamp. Notary's `MaxTimestampSize`.
 pub const MAX_TIMESTAMP_BYTES: u64 = 1 << 20;
 const MAX_KEY_BYTES: u64 = 256 << 10;
-const MAX_ERROR_BYTES: u64 = 64 << 10;
 
 const PING: Duration = Duration::from_secs(5);
 /// How long a read may bring nothing.
@@ -39,25 +52,29 @@ pub enum Edition {
     Version(Version),
 }
 
-/// One notary-server.
+/// One notary-server. Clones share who we are to it.
 #[derive(Debug, Clone)]
 pub struct Server {
     http: reqwest::Client,
     base: Url,
     name: String,
     ca: Option<PathBuf>,
+    proxies: Proxies,
+    gate: Arc<Gate>,
 }
 
 impl Server {
-    /// Prepares to talk to a server; sends nothing yet.
+    /// Prepares to talk to a server; sends nothing yet. `access` is what the whole command may need: a server that gives
+    /// tokens is asked for one that is good for all of it.
     ///
     /// # Errors
     /// [`ServerError::Url`] and [`ServerError::Certificate`] name the setting that cannot be used.
-    pub fn new(settings: &ServerSettings) -> Result<Self, ServerError> {
+    pub fn new(settings: &ServerSettings, access: Access) -> Result<Self, ServerError> {
         let base = base_url(&settings.url)?;
-        let host = base.host_str().unwrap_or_default();
-        let name = base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-        Ok(Self { http: tls::client(settings)?, base, name, ca: settings.ca.clone() })
+        let http = tls::client(settings)?;
+        let proxies = settings.proxies.clone();
+        let gate = Gate::new(base.clone(), access, settings.credentials.clone(), http.clone(), proxies.clone());
+        Ok(Self { http, name: token::name(&base), base, ca: settings.ca.clone(), proxies, gate: Arc::new(gate) })
     }
 
     /// Host and port, as people name the server.
@@ -66,17 +83,16 @@ impl Server {
         &self.name
     }
 
-    /// Asks whether a notary-server is there.
+    /// Asks whether a notary-server is there, and whether it wants to know who we are.
     ///
     /// # Errors
-    /// [`ServerError::Unreachable`], [`ServerError::Tls`], [`ServerError::Unauthorized`] or [`ServerError::Status`].
+    /// [`ServerError::Unreachable`], [`ServerError::Tls`], [`ServerError::Challenge`] or [`ServerError::Status`].
     pub async fn ping(&self) -> Result<(), ServerError> {
         let url = self.url(&["v2", ""])?;
-        let sent = self.http.get(url).send();
-        let response = timeout(PING, sent).await.map_err(|_| self.timed_out(PING))?.map_err(|e| self.failed(&e))?;
+        let response = self.sent(self.http.get(url), PING).await?;
         match response.status() {
             status if status.is_success() => Ok(()),
-            StatusCode::UNAUTHORIZED => Err(ServerError::Unauthorized { server: self.name.clone() }),
+            StatusCode::UNAUTHORIZED => self.gate.learn(response.headers()).await.map(drop),
             status => {
                 Err(ServerError::Status { server: self.name.clone(), status: status.as_u16(), text: String::new() })
             }
@@ -99,7 +115,7 @@ impl Server {
             Edition::Hash(hash) => format!("{role}.{hash}.json"),
             Edition::Version(version) => format!("{version}.{role}.json"),
         };
-        self.get(gun, &name, limit_bytes).await
+        self.get(gun, Access::Read, &name, limit_bytes).await
     }
 
     /// The public key that the server keeps for a role of the collection; made there if there is none.
@@ -107,7 +123,8 @@ impl Server {
     /// # Errors
     /// [`ServerError::Answer`] if that is not a key; otherwise what the server or the network said.
     pub async fn public_key(&self, gun: &Gun, role: &Role) -> Result<PublicKey, ServerError> {
-        let bytes = self.get(gun, &format!("{role}.key"), MAX_KEY_BYTES).await?;
+        // the server makes one if there is none, and so reading it takes the right to publish
+        let bytes = self.get(gun, Access::Write, &format!("{role}.key"), MAX_KEY_BYTES).await?;
         self.key_in(&bytes, gun, role)
     }
 
@@ -117,9 +134,8 @@ impl Server {
     /// [`ServerError::Answer`] if what it answers is not a key; otherwise what the server or the network said.
     pub async fn rotate_key(&self, gun: &Gun, role: &Role) -> Result<PublicKey, ServerError> {
         let name = format!("{role}.key");
-        let sent = self.http.post(self.collection_url(gun, &name)?).send();
-        let response = timeout(STALL, sent).await.map_err(|_| self.timed_out(STALL))?.map_err(|e| self.failed(&e))?;
-        let response = self.accepted(response, gun, &name).await?;
+        let request = || Ok(self.http.post(self.collection_url(gun, &name)?));
+        let response = self.accepted(gun, Access::Admin, &name, STALL, request).await?;
         let bytes = self.read(response, MAX_KEY_BYTES, &name).await?;
         self.key_in(&bytes, gun, role)
     }
@@ -138,19 +154,19 @@ impl Server {
     /// [`ServerError::Conflict`] if the server has a newer version; [`ServerError::Rejected`] with the server's words;
     /// otherwise what the network said.
     pub async fn publish(&self, gun: &Gun, files: &[(Role, Bytes)]) -> Result<(), ServerError> {
-        let url = self.collection_url(gun, "")?;
-        let mut form = multipart::Form::new();
-        for (role, bytes) in files {
-            // the whole role name, slashes too: Notary 0.7 reads the parameter verbatim
-            let part = multipart::Part::stream(bytes.clone())
-                .file_name(role.as_str().to_owned())
-                .mime_str("application/octet-stream")
-                .map_err(|e| self.failed(&e))?;
-            form = form.part("files", part);
-        }
-        let sent = self.http.post(url).multipart(form).send();
-        let response = timeout(POST, sent).await.map_err(|_| self.timed_out(POST))?.map_err(|e| self.failed(&e))?;
-        self.accepted(response, gun, "POST metadata endpoint").await.map(|_response| ())
+        let request = || {
+            let mut form = multipart::Form::new();
+            for (role, bytes) in files {
+                // the whole role name, slashes too: Notary 0.7 reads the parameter verbatim
+                let part = multipart::Part::stream(bytes.clone())
+                    .file_name(role.as_str().to_owned())
+                    .mime_str("application/octet-stream")
+                    .map_err(|e| self.failed(&e))?;
+                form = form.part("files", part);
+            }
+            Ok(self.http.post(self.collection_url(gun, "")?).multipart(form))
+        };
+        self.accepted(gun, Access::Write, "POST metadata endpoint", POST, request).await.map(|_response| ())
     }
 
     /// Deletes a collection; one that is not there is no error.
@@ -158,32 +174,77 @@ impl Server {
     /// # Errors
     /// [`ServerError`], what the server or the network said.
     pub async fn delete(&self, gun: &Gun) -> Result<(), ServerError> {
-        let sent = self.http.delete(self.collection_url(gun, "")?).send();
-        let response = timeout(STALL, sent).await.map_err(|_| self.timed_out(STALL))?.map_err(|e| self.failed(&e))?;
-        self.accepted(response, gun, "DELETE metadata endpoint").await.map(|_response| ())
+        let request = || Ok(self.http.delete(self.collection_url(gun, "")?));
+        self.accepted(gun, Access::Admin, "DELETE metadata endpoint", STALL, request).await.map(|_response| ())
     }
 
-    async fn get(&self, gun: &Gun, name: &str, limit_bytes: u64) -> Result<Bytes, ServerError> {
-        let sent = self.http.get(self.collection_url(gun, name)?).send();
-        let response = timeout(STALL, sent).await.map_err(|_| self.timed_out(STALL))?.map_err(|e| self.failed(&e))?;
-        let response = self.accepted(response, gun, name).await?;
+    async fn get(&self, gun: &Gun, access: Access, name: &str, limit_bytes: u64) -> Result<Bytes, ServerError> {
+        let request = || Ok(self.http.get(self.collection_url(gun, name)?));
+        let response = self.accepted(gun, access, name, STALL, request).await?;
         self.read(response, limit_bytes, name).await
     }
 
-    async fn accepted(&self, response: Response, gun: &Gun, what: &str) -> Result<Response, ServerError> {
-        let status = response.status();
-        if status == StatusCode::OK {
+    /// Sends a request, as often as there is a better way to say who we are, until the answer is 200.
+    async fn accepted(
+        &self,
+        gun: &Gun,
+        access: Access,
+        what: &str,
+        patience: Duration,
+        request: impl Fn() -> Result<RequestBuilder, ServerError>,
+    ) -> Result<Response, ServerError> {
+        let mut pass = self.gate.pass(gun, access).await?;
+        let response = loop {
+            let response = self.sent(pass.show(request()?), patience).await?;
+            if response.status() != StatusCode::UNAUTHORIZED {
+                break response;
+            }
+            let next = if self.gate.is_guarded().await {
+                self.gate.better(gun, access, &pass).await?
+            } else if self.gate.learn(response.headers()).await? {
+                Some(self.gate.pass(gun, access).await?)
+            } else {
+                None
+            };
+            match next {
+                Some(better) => pass = better,
+                None => break response,
+            }
+        };
+        if response.status() == StatusCode::OK {
             return Ok(response);
         }
+        Err(self.refused(gun, access, what, pass.who, response).await)
+    }
+
+    async fn refused(&self, gun: &Gun, access: Access, what: &str, who: Who, response: Response) -> ServerError {
         let what = what.strip_suffix(".json").unwrap_or(what).to_owned();
-        let body = self.read(response, MAX_ERROR_BYTES, "error").await.unwrap_or_default();
-        Err(error::refusal(&self.name, gun, what, status.as_u16(), &body))
+        let status = response.status().as_u16();
+        let complaint = challenge::complaint(response.headers());
+        let body = match timeout(STALL, body::read(response, body::MAX_ERROR_BYTES)).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(body::Unread::TooLarge)) => Bytes::from_static(refusal::too_long()),
+            Ok(Err(body::Unread::Failed(_))) | Err(_) => Bytes::new(),
+        };
+        refusal::refusal(Asked { server: &self.name, gun, what, access, who }, status, complaint, &body)
+    }
+
+    async fn sent(&self, request: RequestBuilder, patience: Duration) -> Result<Response, ServerError> {
+        let response = timeout(patience, request.send()).await.map_err(|_| self.timed_out(patience))?;
+        let response = response.map_err(|e| self.failed(&e))?;
+        match (response.status(), self.proxies.for_url(&self.base)) {
+            // over plain http, a proxy answers in the server's place
+            (StatusCode::PROXY_AUTHENTICATION_REQUIRED, Some(proxy)) => {
+                let cause = failure::through(proxy, ProxyProblem::WantsPassword);
+                Err(ServerError::Unreachable { server: self.name.clone(), cause })
+            }
+            _ => Ok(response),
+        }
     }
 
     async fn read(&self, mut response: Response, limit_bytes: u64, what: &str) -> Result<Bytes, ServerError> {
         let too_large = || ServerError::TooLarge { server: self.name.clone(), what: what.to_owned(), limit_bytes };
-        let announced = response.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-        if announced.is_some_and(|bytes| bytes > limit_bytes) {
+        if body::announced(&response).is_some_and(|bytes| bytes > limit_bytes) {
             return Err(too_large());
         }
         let mut body = Vec::new();
@@ -216,7 +277,7 @@ impl Server {
     }
 
     fn failed(&self, cause: &reqwest::Error) -> ServerError {
-        let mut failure = error::network(&self.name, cause);
+        let mut failure = failure::network(&self.name, cause, self.proxies.for_url(&self.base));
         if let ServerError::Tls { problem: TlsProblem::UnknownCa { trusted }, .. } = &mut failure {
             trusted.clone_from(&self.ca);
         }
@@ -224,7 +285,13 @@ impl Server {
     }
 
     fn timed_out(&self, after: Duration) -> ServerError {
-        ServerError::Unreachable { server: self.name.clone(), cause: Unreachable::Timeout(after) }
+        match self.proxies.for_url(&self.base) {
+            None => ServerError::late(&self.name, after),
+            Some(proxy) => {
+                let cause = format!("no answer within {} seconds through the proxy {proxy}", after.as_secs());
+                ServerError::Unreachable { server: self.name.clone(), cause: Unreachable::Other(cause) }
+            }
+        }
     }
 }
 
@@ -243,16 +310,19 @@ fn not_a_server(text: &str) -> ServerError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::context::SkipVerify;
+    use crate::{context::SkipVerify, credentials::Credentials};
 
     fn server(url: &str) -> Result<Server, ServerError> {
-        Server::new(&ServerSettings {
+        let settings = ServerSettings {
             url: url.to_owned(),
             ca: None,
             client_cert: None,
             client_key: None,
             skip_tls_verify: SkipVerify::No,
-        })
+            proxies: Proxies::default(),
+            credentials: Credentials::default(),
+        };
+        Server::new(&settings, Access::Read)
     }
 
     #[test]

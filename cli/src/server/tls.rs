@@ -3,7 +3,7 @@
 use std::{error::Error, fs, path::Path, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use reqwest::{Certificate, Client, Identity, redirect};
+use reqwest::{Certificate, Client, Identity, Proxy, redirect};
 use serde::Deserialize;
 use signet_tuf::{KeyType, PublicKey};
 
@@ -18,6 +18,9 @@ pub(super) fn client(settings: &ServerSettings) -> Result<Client, ServerError> {
         .connect_timeout(CONNECT)
         // Notary follows no redirect: a signed file comes from where it was asked
         .redirect(redirect::Policy::none());
+    let proxies = settings.proxies.clone();
+    // the environment is read by our own rules, which are Go's
+    builder = builder.no_proxy().proxy(Proxy::custom(move |url| Some(proxies.for_url(url)?.with_secrets())));
     if let Some(path) = &settings.ca {
         let bundle = Certificate::from_pem_bundle(&read(path)?).map_err(|_| not_pem(path, "no PEM certificates"))?;
         if bundle.is_empty() {
@@ -44,7 +47,7 @@ pub(super) fn client(settings: &ServerSettings) -> Result<Client, ServerError> {
     }
     builder.build().map_err(|error| match &settings.client_cert {
         Some(cert) if is_mismatch(&error) => not_pem(cert, "it does not belong to the key that was given with it"),
-        _ => ServerError::Setup { cause: super::error::chain(&error) },
+        _ => ServerError::Setup { cause: super::failure::chain(&error) },
     })
 }
 
