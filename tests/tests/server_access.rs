@@ -131,6 +131,9 @@ fn where_strangers_may_not_read_the_user_is_told() -> Result<()> {
         assert_eq!(guarded.tokens.lines(), [pull("nobody"), pull("ray")]);
         let told = guarded.stranger(["list", GUN])?.fails_with(NOT_AUTHORIZED)?;
         told.says(&["somebody without a user name", "401", "NOTARY_AUTH", "docker login"])?;
+        // the real one gives up where a token server knows no strangers
+        let real = guarded.stage.stranger(["list", GUN])?.env("NOTARY_AUTH", notary_auth(RAY)).finish()?;
+        assert_eq!(real.code, Some(i32::from(manner == Manner::KnowsNoStrangers)), "{real}");
     }
     Ok(())
 }
@@ -299,13 +302,14 @@ fn a_variable_that_is_no_base64_is_told_in_notarys_words() -> Result<()> {
 #[test]
 fn both_programs_ask_the_token_server_for_the_same() -> Result<()> {
     let guarded = Guarded::new(Manner::Closed)?;
-    let script: [&[&str]; 7] = [
+    let script: [&[&str]; 8] = [
         &["init", GUN],
         &["add", GUN, "first", "file"],
         &["publish", GUN],
         &["list", GUN],
         &["add", GUN, "second", "file", "-p"],
         &["lookup", GUN, "second"],
+        &["key", "rotate", GUN, "snapshot", "-r"],
         &["delete", GUN, "--remote"],
     ];
     let run = |program: &Path, trust: &str| -> Result<Vec<Vec<String>>> {
@@ -321,7 +325,24 @@ fn both_programs_ask_the_token_server_for_the_same() -> Result<()> {
     let real = run(Path::new("/usr/bin/notary"), "real")?;
     let ours = run(&as_notary(&guarded.stage)?, "ours")?;
     assert_eq!(ours, real);
-    assert_eq!(ours.iter().map(Vec::len).collect::<Vec<_>>(), [1, 0, 1, 2, 1, 2, 1], "{ours:?}");
+    assert_eq!(ours.iter().map(Vec::len).collect::<Vec<_>>(), [1, 0, 1, 2, 1, 2, 1, 1], "{ours:?}");
+    Ok(())
+}
+
+#[test]
+fn called_as_notary_the_words_of_a_refusal_are_notarys() -> Result<()> {
+    let guarded = Guarded::published(Manner::Open)?;
+    let by = |user| move |call: Call| call.env("NOTARY_AUTH", notary_auth(user));
+    // deleting is what an empty trust directory can try
+    let delete = ["delete", GUN, "--remote"];
+    let (ours, real) = side_by_side(&guarded.stage, by(RAY), &delete)?;
+    assert_eq!((ours.code, &ours.stdout), (real.code, &real.stdout), "{ours}{real}");
+    ours.says(&["level=error", "insufficient_scope", "ray (NOTARY_AUTH)"])?;
+    let (ours, real) = side_by_side(&guarded.stage, by(("alice", "wrong")), &delete)?;
+    assert_eq!((ours.code, real.code), (Some(1), Some(1)));
+    // the real one does not name the token server
+    ours.says(&[&guarded.tokens.realm(), "incorrect username or password"])?;
+    real.never_says(&[&guarded.tokens.realm()])?;
     Ok(())
 }
 
@@ -387,6 +408,8 @@ fn a_server_that_wants_a_password_gets_it() -> Result<()> {
     })?;
     let list = stage.signet(["list", GUN])?.args(["-s", &basic.url()]);
     list.clone().env("NOTARY_AUTH", notary_auth(ALICE)).ok()?;
+    let real = stage.stranger(["list", GUN])?.args(["-s", &basic.url()]).env("NOTARY_AUTH", notary_auth(ALICE));
+    real.fails_with(1)?;
     let wrong = list.clone().env("NOTARY_AUTH", notary_auth(RAY)).fails_with(NOT_AUTHORIZED)?;
     wrong.says(&["does not let ray (NOTARY_AUTH) read", "401", "who?", "check the password"])?;
     list.fails_with(NOT_AUTHORIZED)?.says(&["somebody without a user name"])?;
