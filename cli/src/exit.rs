@@ -81,6 +81,13 @@ impl CliError {
         Self::Failed { message: message.into(), remedy: Some(remedy.into()) }
     }
 
+    /// The same in Notary's words, behind words that Notary puts before every failure of a command.
+    #[must_use]
+    pub fn as_notary_after(&self, head: &str) -> Self {
+        let words = words::of_notary(self).map_or_else(|| self.to_string(), str::to_owned);
+        Self::Failed { message: format!("{head}{words}"), remedy: self.remedy() }
+    }
+
     /// What the person can do, if anything is known.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {

@@ -334,7 +334,12 @@ fn delegations_read_alike() -> Result<()> {
     twins.alike(&["status $G"])?;
     twins.alike_but_for_the_words("one line, and nothing is staged", &["delegation add $G targets/a ed.crt"])?;
     twins.stage.server.stop();
-    twins.alike(&["delegation list $G", "delegation add $G targets/c ann.crt", "witness $G targets -p"])?;
+    twins.alike(&[
+        "delegation list $G",
+        "delegation list $G-none",
+        "delegation add $G targets/c ann.crt",
+        "witness $G targets -p",
+    ])?;
     twins.end()
 }
 
@@ -407,6 +412,7 @@ fn without_a_server_they_answer_alike() -> Result<()> {
         "status $G",
         "remove $G a",
         "list $G-none",
+        "verify $G-none a -i file",
         "key list",
         "init $G-none",
     ])?;

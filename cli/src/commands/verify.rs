@@ -68,7 +68,7 @@ pub async fn run(context: &mut Context, args: VerifyArgs) -> Result<(), CliError
 /// Notary 0.7 says of every failure that it was about the target.
 fn in_face(face: Face, name: &str, error: CliError) -> CliError {
     match face {
-        Face::Notary => CliError::failed(format!("error retrieving target by name:{name}, error:{error}")),
+        Face::Notary => error.as_notary_after(&format!("error retrieving target by name:{name}, error:")),
         Face::Signet => error,
     }
 }

@@ -48,10 +48,7 @@ pub(super) async fn run(context: &mut Context, args: ListArgs) -> Result<(), Cli
 
 fn in_face(face: Face, gun: &Gun, error: CliError) -> CliError {
     match face {
-        Face::Notary => CliError::Failed {
-            message: format!("Error retrieving delegation roles for repository {gun}: {error}"),
-            remedy: error.remedy(),
-        },
+        Face::Notary => error.as_notary_after(&format!("Error retrieving delegation roles for repository {gun}: ")),
         Face::Signet => error,
     }
 }
