@@ -243,10 +243,12 @@ fn both_stage_the_same_files() -> Result<()> {
     team.credentials("bob", "ec -pkeyopt ec_paramgen_curve:P-384")?;
     team.credentials("cid", "ec -pkeyopt ec_paramgen_curve:P-521")?;
     team.credentials("dot", "rsa:2048")?;
+    team.say("maker", Real, "key generate ecdsa --role user --output made")?.ok()?;
     let id = "ab".repeat(32);
     let mut compared = 0;
     for line in [
-        "delegation add $G targets/a ann.crt --all-paths".to_owned(),
+        "delegation add $G targets/a made.pem --all-paths".to_owned(),
+        "delegation add $G targets/a ann.crt --all-paths".into(),
         "delegation add $G targets/a ann.crt bob.pub cid.crt dot.crt".into(),
         "delegation add $G targets/a dot.pub cid.pub bob.crt --paths b,a/<&>é,漢,\"x,y\"".into(),
         "delegation add $G targets/a --paths a,b --paths c".into(),
@@ -460,6 +462,11 @@ fn a_delegation_without_a_parent_is_refused_when_it_is_staged() -> Result<()> {
     team.admin(Real, &format!("publish {GUN}"))?
         .refused()?
         .says(&["tuf: invalid role targets/a. delegation does not exist"])?;
+    team.take_staged("admin")?;
+    // A key counts once, in whatever it is handed in.
+    let twice = team.admin(Ours, &format!("delegation add {GUN} targets/x ann.crt ann.pub"))?.ok()?;
+    let ann = team.key_id("ann")?;
+    twice.says(&["ann.pub holds a key that was named before", &format!("with keys [{ann}], to")])?;
     team.take_staged("admin")?;
     // What is staged counts, and what nothing is known of is not refused.
     team.admin(Ours, &format!("delegation add {GUN} targets/a ann.crt --paths a/"))?.ok()?;

@@ -187,3 +187,73 @@ fn is_chain(first: &Pem, block: &Pem) -> bool {
     let is_ca = Certificate::from_der(block.contents()).is_ok_and(|certificate| certificate.is_ca());
     first.tag() == "CERTIFICATE" && block.tag() == "CERTIFICATE" && is_ca
 }
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::trustdir::edit::Edit;
+
+    const NOW: OffsetDateTime = datetime!(2030-01-01 0:00 UTC);
+    // a throw-away key, self-signed until 2081; as openssl makes it, it says that it may sign others
+    const CERTIFICATE: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBcjCCARmgAwIBAgIUWN6LoVxTff/OPD4k2bDfOgKJwbkwCgYIKoZIzj0EAwIw
+DjEMMAoGA1UEAwwDYW5uMCAXDTI2MTEyMTE4NTU1MloYDzIwODEwODI0MTg1NTUy
+WjAOMQwwCgYDVQQDDANhbm4wWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARW0o4m
+ndTIBikDfxca7/PDTC/FIqv4a3cRk3kjAKVvGrje2FDSta88FRW6VhFCRvu4RMFf
+qTvhUno7nnrpHWaXo1MwUTAdBgNVHQ4EFgQUUWShCqq6ETDy97Bu8HQ5dKtzTxww
+HwYDVR0jBBgwFoAUUWShCqq6ETDy97Bu8HQ5dKtzTxwwDwYDVR0TAQH/BAUwAwEB
+/zAKBggqhkjOPQQDAgNHADBEAiBZORKLUVErFTioNEDKGfBecVlISQOjv7F/nxu9
+PTgJbAIgI+L8CxYDiaVdUdTcR6ZO1wYLrf5TSu2G8O+6+cWrq0k=
+-----END CERTIFICATE-----
+";
+    const PUBLIC_KEY: &str = "\
+-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEpFf1E06PtIG2la/G85wVMVAWHqaD
+6HwYl5YftRVHzDDur12tRSqkr5S29GLy+x9ejdy3qy989TFHWgSFYfPWDA==
+-----END PUBLIC KEY-----
+";
+
+    fn read(text: &str) -> Result<PublicKey, String> {
+        public_key(text.as_bytes(), NOW).map_err(|problem| problem.what)
+    }
+
+    #[test]
+    fn the_form_of_the_file_makes_no_other_key() {
+        let key = read(CERTIFICATE).unwrap();
+        assert_eq!(key.public(), CERTIFICATE.as_bytes());
+        let windows = CERTIFICATE.replace('\n', "\r\n");
+        let explained = format!("Certificate of ann\n{CERTIFICATE}\n\n");
+        let chain = format!("{CERTIFICATE}{CERTIFICATE}");
+        for text in [windows.as_str(), &explained, &chain, CERTIFICATE.trim_end()] {
+            assert_eq!(read(text).unwrap(), key, "{text}");
+        }
+        let named = PUBLIC_KEY.replacen("KEY-----\n", "KEY-----\nrole: user\n\n", 1);
+        assert_eq!(read(&named).unwrap(), read(PUBLIC_KEY).unwrap());
+    }
+
+    #[test]
+    fn more_than_one_key_is_not_taken_for_one() {
+        for text in [
+            format!("{PUBLIC_KEY}{PUBLIC_KEY}"),
+            format!("{CERTIFICATE}{PUBLIC_KEY}"),
+            format!("{PUBLIC_KEY}{CERTIFICATE}"),
+        ] {
+            assert_eq!(read(&text).unwrap_err(), "it holds more than one key", "{text}");
+        }
+    }
+
+    #[test]
+    fn fuzz_delegate_files() {
+        let words =
+            [&b"-----BEGIN "[..], b"-----END ", b"CERTIFICATE", b"PUBLIC KEY", b"PRIVATE KEY", b"-----\n", b"\r\n"];
+        let seeds = [CERTIFICATE, PUBLIC_KEY].map(|text| text.as_bytes().to_vec()).to_vec();
+        signet_fuzz::fuzz("delegate_files", &signet_fuzz::Language { seeds, words: words.to_vec() }, |input| {
+            let Ok(key) = public_key(input, NOW) else { return };
+            let edit = Edit::add_keys(vec![key]);
+            assert_eq!(Edit::parse(edit.to_json().as_bytes()).unwrap(), edit, "what is staged can be applied");
+        });
+    }
+}
