@@ -4,6 +4,7 @@ mod certify;
 mod drill;
 mod error;
 mod hands;
+mod request;
 mod slot;
 
 use std::{panic::resume_unwind, path::PathBuf, sync::Arc, thread};
@@ -27,6 +28,7 @@ pub use drill::Drilled;
 pub use error::SignError;
 pub use hands::MissingKey;
 use hands::{Hand, Hands};
+pub use request::WantedRequest;
 pub use slot::SlotLabel;
 
 /// What a caller asks to be signed.

@@ -23,6 +23,6 @@ pub use metadata::{
     DelegatedRole, Delegations, FileMeta, Hashes, Metadata, RoleKeys, Root, Snapshot, Target, Targets, Timestamp,
 };
 pub use names::{DelegationName, Gun, NameError, Role};
-pub use notary1::{Envelope, ParseError, Problem, Signature, certificate, root_certificate};
+pub use notary1::{Envelope, ParseError, Problem, Signature, certificate, certificate_request, root_certificate};
 pub use signature::BadSignature;
-pub use x509::{Certificate, CertificateError, Lifetime, UnfitCertificate};
+pub use x509::{Certificate, CertificateError, Issuing, Lifetime, UnfitCertificate};

@@ -3,10 +3,13 @@
 use der::asn1::ObjectIdentifier;
 use der::{Decode, Encode, Tag, Tagged};
 use time::{Duration, OffsetDateTime};
-use x509_cert::ext::pkix::BasicConstraints;
+use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 use x509_cert::name::Name;
 
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+/// RFC 5280 section 4.2.1.12: serverAuth and anyExtendedKeyUsage.
+const FOR_SERVERS: [ObjectIdentifier; 2] =
+    [ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1"), ObjectIdentifier::new_unwrap("2.5.29.37.0")];
 const SHA1_SIGNATURES: [ObjectIdentifier; 3] = [
     ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.5"),
     ObjectIdentifier::new_unwrap("1.2.840.10045.4.1"),
@@ -63,6 +66,18 @@ pub struct Certificate {
     is_ca: bool,
     sha1: bool,
     spki: Vec<u8>,
+    der: Vec<u8>,
+}
+
+/// What a certificate says about those that its key signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Issuing {
+    /// Whether its key may sign certificates at all, as far as a key usage says so. RFC 5280 section 4.2.1.3.
+    pub signs_certificates: bool,
+    /// How many intermediate ones may follow. RFC 5280 section 4.2.1.9.
+    pub path_length: Option<u8>,
+    /// Whether it may be used for servers, which is what Go asks of every chain by default.
+    pub for_servers: bool,
 }
 
 impl Certificate {
@@ -98,6 +113,7 @@ impl Certificate {
             is_ca,
             sha1: SHA1_SIGNATURES.contains(&certificate.signature_algorithm().oid),
             spki: body.subject_public_key_info().to_der().map_err(encoding)?,
+            der: der.to_vec(),
         })
     }
 
@@ -146,6 +162,29 @@ impl Certificate {
             return Err(UnfitCertificate::Expired(self.common_name.clone()));
         }
         Ok(if self.not_after < now.saturating_add(SOON) { Lifetime::NearExpiry } else { Lifetime::Long })
+    }
+
+    /// The whole of it.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// What it says about those that its key signs.
+    ///
+    /// # Errors
+    /// [`CertificateError::Encoding`] if one of these extensions cannot be read.
+    pub fn issuing(&self) -> Result<Issuing, CertificateError> {
+        let certificate = x509_cert::Certificate::from_der(&self.der).map_err(encoding)?;
+        let body = certificate.tbs_certificate();
+        let usage = body.get_extension::<KeyUsage>().map_err(encoding)?;
+        let extended = body.get_extension::<ExtendedKeyUsage>().map_err(encoding)?;
+        let constraints = body.get_extension::<BasicConstraints>().map_err(encoding)?;
+        Ok(Issuing {
+            signs_certificates: usage.is_none_or(|(_, usage)| usage.key_cert_sign()),
+            path_length: constraints.and_then(|(_, constraints)| constraints.path_len_constraint),
+            for_servers: extended.is_none_or(|(_, list)| list.0.iter().any(|use_| FOR_SERVERS.contains(use_))),
+        })
     }
 
     /// The DER of its `SubjectPublicKeyInfo`.

@@ -14,6 +14,11 @@ pub enum Statement {
         /// Its common name.
         gun: Gun,
     },
+    /// The request by which a certificate authority makes such a certificate.
+    CertificateRequest {
+        /// Its common name.
+        gun: Gun,
+    },
     /// The self-signed certificate that tells in a token's slot what the key is for.
     SlotCertificate {
         /// Its common name.
@@ -56,6 +61,10 @@ impl Statement {
             Self::RootCertificate { gun } => {
                 (Event::Certificate { gun: gun.clone(), key, digest }, purpose("root certificate", Some(gun)))
             }
+            Self::CertificateRequest { gun } => (
+                Event::CertificateRequest { gun: gun.clone(), key, digest },
+                purpose("request for a root certificate", Some(gun)),
+            ),
             Self::SlotCertificate { role, gun, place } => (
                 Event::SlotCertificate {
                     role: role.clone(),

@@ -70,6 +70,15 @@ pub enum Event {
         /// SHA-256 of the DER of TBSCertificate.
         digest: Digest,
     },
+    /// Leave to sign a request for a root certificate that the agent built.
+    CertificateRequest {
+        /// Its common name.
+        gun: Gun,
+        /// The key that it is about and that signs it.
+        key: KeyName,
+        /// SHA-256 of the DER of CertificationRequestInfo.
+        digest: Digest,
+    },
     /// Leave to self-sign the certificate of a token's slot that the agent built.
     SlotCertificate {
         /// Its common name.
@@ -258,8 +267,9 @@ impl Event {
                 fields.text("decision", decision);
                 fields.list("acknowledged", acknowledged);
             }
-            Self::Certificate { gun, key, digest } => {
-                fields.text("kind", "certificate");
+            Self::Certificate { gun, key, digest } | Self::CertificateRequest { gun, key, digest } => {
+                let is_request = matches!(self, Self::CertificateRequest { .. });
+                fields.text("kind", if is_request { "certificate-request" } else { "certificate" });
                 fields.text("gun", gun);
                 fields.text("key", key);
                 fields.text("digest", digest);

@@ -12,7 +12,7 @@ use crate::{
     keystore::{KeyInfo, KeystoreError, PinPolicy, PivOptions, Place, TouchPolicy, TrustDir, Written},
     log::{Event, KeyFileAct},
     secret::Secret,
-    sign::{CertificateRequest, SignError, Signing, SlotLabel, open_trust_dir},
+    sign::{CertificateRequest, SignError, Signing, SlotLabel, WantedRequest, open_trust_dir},
 };
 
 #[tonic::async_trait]
@@ -212,6 +212,19 @@ impl keys_server::Keys for Services {
         let signing = self.signing.clone();
         let made = self.finish_signing(async move { signing.certify(connection, asked).await }).await?;
         Ok(Response::new(v1::CertifyKeyResponse { pem: made.pem.into_bytes(), record: made.record, place: made.place }))
+    }
+
+    async fn request(
+        &self,
+        request: Request<v1::RequestCertificateRequest>,
+    ) -> Result<Response<v1::RequestCertificateResponse>, Status> {
+        let connection = self.caller(&request)?;
+        let asked = request.into_inner();
+        let wanted = WantedRequest { key: asked.key, trust_dir: optional_path(asked.trust_dir), gun: asked.gun };
+        let signing = self.signing.clone();
+        let made = self.finish_signing(async move { signing.request_certificate(connection, wanted).await }).await?;
+        let pem = made.pem.into_bytes();
+        Ok(Response::new(v1::RequestCertificateResponse { pem, record: made.record, place: made.place }))
     }
 }
 

@@ -91,7 +91,7 @@ impl Signing {
     }
 
     /// The public half of a key that is at hand.
-    async fn public_key(
+    pub(super) async fn public_key(
         &self,
         key: &str,
         trust_dir: Option<&TrustDir>,
@@ -115,7 +115,7 @@ impl Signing {
         Err(KeystoreError::Locked { key: found.key_id.to_string(), place, token: None, role: found.role }.into())
     }
 
-    async fn hand_for(
+    pub(super) async fn hand_for(
         &self,
         public: &PublicKey,
         trust_dir: Option<&TrustDir>,

@@ -107,6 +107,19 @@ impl Client {
             .map_err(|_| AgentError::Unexpected { what: "a certificate that is not PEM".to_owned() })
     }
 
+    /// A PKCS #10 request for the certificate of `key` (canonical ID) for `gun`, PEM.
+    ///
+    /// # Errors
+    /// [`AgentError`]
+    pub async fn request_certificate(&mut self, key: &str, gun: &Gun) -> Result<String, AgentError> {
+        let request =
+            v1::RequestCertificateRequest { key: key.to_owned(), trust_dir: self.trust_dir()?, gun: gun.to_string() };
+        let touched = touch::touchable(&self.listed, [key]);
+        let requested = async |channel: &Channel| answered(keys_client(channel).request(request.clone())).await;
+        let made = self.unlocking(touched, requested).await?;
+        String::from_utf8(made.pem).map_err(|_| AgentError::Unexpected { what: "a request that is not PEM".to_owned() })
+    }
+
     /// Makes a key file in another trust directory; asks its passphrase.
     ///
     /// # Errors

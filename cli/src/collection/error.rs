@@ -242,7 +242,9 @@ impl CollectionError {
                 "if the collection was deleted and made anew on purpose, remove the old copy: {}",
                 copy.display()
             )),
-            Self::Pinned { .. } => Some("see trust_pinning in the configuration file".into()),
+            Self::Pinned { .. } => Some(
+                "see trust_pinning in the configuration file; if the collection has new root certificates, its owner tells which".into(),
+            ),
             Self::Change { gun, number, .. } => Some(format!(
                 "bring in what it needs, or publish the rest with `publish {gun} --skip {number}`, or unstage it with `reset {gun} -n {number}`"
             )),

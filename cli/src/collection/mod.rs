@@ -4,6 +4,7 @@
 
 pub mod abandon;
 mod apply;
+mod authority;
 mod build;
 mod cached;
 pub mod errand;

@@ -1,32 +1,73 @@
-//! First contact: whether a root that nothing vouches for yet may be trusted.
+//! Which roots may be trusted: at first contact, when nothing vouches for a root yet, and whenever a root is followed to the next.
 
-use signet_tuf::{Gun, Root};
+use signet_tuf::{Gun, PublicKey};
+use time::OffsetDateTime;
 
+use super::authority::Authorities;
 use crate::config::{FirstUse, TrustPinning};
 
-/// Judges the first root of a collection by Notary's `trust_pinning`: certificates of the GUN itself, then of the longest
-/// `prefix*`, then a CA, then trust on first use.
+/// How a root was come by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Contact {
+    /// Nothing is known of the collection.
+    First,
+    /// The root before it vouches for it.
+    Rotation,
+}
+
+/// What a root's certificates must be.
+#[derive(Debug)]
+pub(super) enum Pin<'a> {
+    /// One of these, by their IDs as root.json lists them.
+    Certificates(&'a [String]),
+    /// Signed by one of these authorities.
+    Authorities(Authorities),
+    /// Nothing is asked.
+    Anything,
+}
+
+impl Pin<'_> {
+    /// Whether this key of a root counts.
+    pub(super) fn accepts(&self, key: &PublicKey, now: OffsetDateTime) -> bool {
+        match self {
+            Self::Certificates(ids) => {
+                let id = key.key_id().to_string();
+                let is_pinned = ids.contains(&id);
+                if !is_pinned {
+                    tracing::warn!("trust_pinning.certs does not name the root certificate {id}");
+                }
+                is_pinned
+            }
+            Self::Authorities(authorities) => authorities
+                .vouch_for(key, now)
+                .inspect_err(|why| tracing::warn!("trust_pinning.ca: root certificate {}: {why}", key.key_id()))
+                .is_ok(),
+            Self::Anything => true,
+        }
+    }
+}
+
+/// What Notary's `trust_pinning` says of a collection: certificates of the GUN itself, then of the longest `prefix*`, then the
+/// authorities of the longest prefix, then trust on first use.
 ///
 /// # Errors
-/// One sentence that says why not.
-pub(super) fn first_contact(pinning: &TrustPinning, gun: &Gun, root: &Root) -> Result<(), String> {
+/// One sentence that says why no root may be trusted.
+pub(super) fn pin<'a>(
+    pinning: &'a TrustPinning,
+    gun: &Gun,
+    contact: Contact,
+    now: OffsetDateTime,
+) -> Result<Pin<'a>, String> {
     if let Some(pins) = pinned_certificates(pinning, gun) {
-        let listed = |pin: &String| root.root.key_ids.iter().any(|id| id.to_string() == *pin);
-        return match pins.iter().any(listed) {
-            true => Ok(()),
-            false => Err("unable to match any certificates to trust_pinning config".into()),
-        };
+        return Ok(Pin::Certificates(pins));
     }
-    if let Some(prefix) = pinning.ca.keys().find(|prefix| gun.as_str().starts_with(prefix.as_str())) {
-        return Err(format!(
-            "trust_pinning.ca for `{prefix}` is not supported by this version of signet; pin the certificate"
-        ));
+    let matching = pinning.ca.iter().filter(|(prefix, _)| gun.as_str().starts_with(prefix.as_str()));
+    if let Some((_, path)) = matching.max_by_key(|(prefix, _)| prefix.len()) {
+        return Authorities::read(path, now).map(Pin::Authorities);
     }
-    match pinning.first_use {
-        FirstUse::Trust => Ok(()),
-        FirstUse::Refuse => {
-            Err("invalid trust pinning specified: nothing pins this collection and disable_tofu is set".into())
-        }
+    match (contact, pinning.first_use) {
+        (Contact::Rotation, _) | (Contact::First, FirstUse::Trust) => Ok(Pin::Anything),
+        (Contact::First, FirstUse::Refuse) => Err("invalid trust pinning specified".into()),
     }
 }
 
@@ -43,45 +84,52 @@ fn pinned_certificates<'a>(pinning: &'a TrustPinning, gun: &Gun) -> Option<&'a V
 
 #[cfg(test)]
 mod tests {
-    use signet_tuf::{Expires, KeyId, RoleKeys, Version};
-    use time::macros::datetime;
-
     use super::*;
 
-    fn root(id: u8) -> Root {
-        let keys = |id: u8| RoleKeys { key_ids: vec![KeyId::from_bytes([id; 32])], threshold: 1 };
-        Root {
-            version: Version::FIRST,
-            expires: Expires::at(datetime!(2030-01-01 0:00 UTC)),
-            consistent_snapshot: false,
-            keys: std::collections::BTreeMap::new(),
-            root: keys(id),
-            targets: keys(9),
-            snapshot: keys(9),
-            timestamp: keys(9),
-        }
+    fn pinned_ids(pinning: &TrustPinning, gun: &str, contact: Contact) -> Result<Option<String>, String> {
+        let pin = pin(pinning, &Gun::parse(gun).unwrap(), contact, OffsetDateTime::UNIX_EPOCH)?;
+        Ok(match pin {
+            Pin::Certificates(ids) => Some(ids.join(" ")),
+            Pin::Authorities(_) => Some("an authority".into()),
+            Pin::Anything => None,
+        })
     }
 
     #[test]
     fn the_most_exact_pin_decides() {
-        let pin = |id: u8| vec![KeyId::from_bytes([id; 32]).to_string()];
-        let mut pinning = TrustPinning { first_use: FirstUse::Refuse, ..TrustPinning::default() };
-        pinning.certs.extend([("a/b".into(), pin(1)), ("a/*".into(), pin(2)), ("a/c/*".into(), pin(3))]);
-        pinning.ca.insert("ca/".into(), "/x".into());
-        let table = [
-            ("a/b", 1, true),
-            ("a/b", 2, false),
-            ("a/x", 2, true),
-            ("a/c/x", 3, true),
-            ("a/c/x", 2, false),
-            ("ca/x", 1, false),
-            ("other", 1, false),
-        ];
-        for (gun, id, trusted) in table {
-            assert_eq!(first_contact(&pinning, &gun.parse().unwrap(), &root(id)).is_ok(), trusted, "{gun} {id}");
+        let certs = [("a/b", "1"), ("a/*", "2"), ("a/bc*", "3"), ("*", "4")];
+        let certs = certs.map(|(name, id)| (name.to_owned(), vec![id.to_owned()]));
+        let pinning = TrustPinning { certs: certs.into(), ..TrustPinning::default() };
+        for (gun, id) in [("a/b", "1"), ("a/c", "2"), ("a/bcd", "3"), ("b", "4")] {
+            assert_eq!(pinned_ids(&pinning, gun, Contact::First).unwrap().as_deref(), Some(id), "{gun}");
         }
-        pinning.first_use = FirstUse::Trust;
-        assert!(first_contact(&pinning, &"other".parse().unwrap(), &root(1)).is_ok());
-        assert!(first_contact(&pinning, &"ca/x".parse().unwrap(), &root(1)).is_err());
+    }
+
+    #[test]
+    fn what_nothing_pins_is_trusted_at_first_unless_that_is_off() {
+        for (first_use, contact, is_trusted) in [
+            (FirstUse::Trust, Contact::First, true),
+            (FirstUse::Refuse, Contact::First, false),
+            (FirstUse::Refuse, Contact::Rotation, true),
+        ] {
+            let pinning = TrustPinning { first_use, ..TrustPinning::default() };
+            let found = pinned_ids(&pinning, "a", contact);
+            assert_eq!(found.is_ok(), is_trusted, "{first_use:?} {contact:?}");
+        }
+    }
+
+    #[test]
+    fn the_longest_authority_prefix_decides_and_a_certificate_comes_before_it() {
+        let authority = |prefix: &str, file: &str| (prefix.to_owned(), file.into());
+        let ca = [authority("a/", "/nowhere/short"), authority("a/b", "/nowhere/long")];
+        let certs = [("a/b/c".to_owned(), vec!["1".to_owned()])];
+        let pinning = TrustPinning { ca: ca.into(), certs: certs.into(), ..TrustPinning::default() };
+        assert_eq!(pinned_ids(&pinning, "a/b/c", Contact::First).unwrap().as_deref(), Some("1"));
+        // a file that cannot be read is no reason to trust on first use
+        for gun in ["a/b", "a/c"] {
+            let refused = pinned_ids(&pinning, gun, Contact::Rotation).unwrap_err();
+            assert_eq!(refused, "could not load root cert from CA path");
+        }
+        assert_eq!(pinned_ids(&pinning, "b", Contact::First), Ok(None));
     }
 }

@@ -13,7 +13,8 @@ use super::{
     CollectionError, Document, RoleProblem, Trusted,
     cached::{Ahead, Aside, cached_root, claimed_version, is_damaged, matching},
     link::Link,
-    pinning, search,
+    pinning::{self, Contact, Pin},
+    search,
 };
 use crate::{
     config::TrustPinning,
@@ -183,8 +184,26 @@ impl Update<'_> {
             .map_err(|e| self.invalid(&Role::Root, e.into()))?;
         verify::first_root(gun, newest.envelope())
             .map_err(|e| CollectionError::Pinned { why: format!("root of {gun}: {e}") })?;
-        let root = newest.root().ok_or_else(|| self.invalid(&Role::Root, wrong(&Role::Root)))?;
-        pinning::first_contact(self.pinning, gun, root).map_err(|why| CollectionError::Pinned { why })
+        self.pinned(newest, Contact::First)
+    }
+
+    /// Whether the pins allow a root that is new here. Notary asks that at first contact and of what follows an expired root;
+    /// here it is asked of every root that is followed.
+    fn pinned(&self, newest: &Document, contact: Contact) -> Result<(), CollectionError> {
+        let gun = self.dir.gun();
+        let pinned = |why| CollectionError::Pinned { why };
+        let pin = pinning::pin(self.pinning, gun, contact, self.now).map_err(pinned)?;
+        // a root is renewed by those who publish
+        let valid_at = (self.purpose == Purpose::Read).then_some(self.now);
+        let accepts = |key: &PublicKey| pin.accepts(key, self.now);
+        match (verify::pinned_root(gun, newest.envelope(), valid_at, accepts), &pin) {
+            // whether its certificates have expired is told by another check
+            (Ok(()), _) | (Err(VerifyError::NoRootCertificate { .. }), Pin::Anything) => Ok(()),
+            (Err(VerifyError::NoRootCertificate { .. }), Pin::Certificates(_) | Pin::Authorities(_)) => {
+                Err(pinned("unable to match any certificates to trust_pinning config".into()))
+            }
+            (Err(error), _) => Err(pinned(format!("failed to validate integrity of roots: {error}"))),
+        }
     }
 
     /// Each root from the trusted one to the newest must be signed by the one before it and by itself.
@@ -229,6 +248,7 @@ impl Update<'_> {
             before.push(trusted.wire().clone());
             trusted = next;
         }
+        self.pinned(newest, Contact::Rotation)?;
         Ok(before)
     }
 

@@ -122,7 +122,9 @@ impl Members {
             .concat(),
             "adopted" | "abandoned" => [self.line(), self.say(", content ", "digest")].concat(),
             "collection" => [self.take("how"), self.say(" ", "gun"), self.say(", root 1 ", "collection")].concat(),
-            "certificate" => [self.take("gun"), self.say(", key ", "key"), self.say(", content ", "digest")].concat(),
+            "certificate" | "certificate-request" => {
+                [self.take("gun"), self.say(", key ", "key"), self.say(", content ", "digest")].concat()
+            }
             "outcome" => {
                 [self.say("of ", "of"), self.say(": ", "outcome"), self.say(", key ", "key"), self.say(", ", "place")]
                     .concat()

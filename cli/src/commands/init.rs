@@ -49,7 +49,7 @@ pub struct InitArgs {
 }
 
 /// The root key that was named.
-async fn chosen(context: &mut Context, id: &str) -> Result<RootKey, CliError> {
+pub(super) async fn chosen(context: &mut Context, id: &str) -> Result<RootKey, CliError> {
     let key = key::find(&context.agent.keys().await?, id)?;
     match why_not_root(&key) {
         None => Ok(RootKey::Found(key.key_id)),

@@ -8,29 +8,29 @@ use crate::key::{Algorithm, Method, PublicKey};
 use crate::names::Gun;
 use crate::signature::{self, BadSignature};
 
-const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+pub(super) const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 const ORGANIZATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
-const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
+pub(super) const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
 const EXTENDED_KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37");
-const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
+pub(super) const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
 const CODE_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.3");
 const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 const RSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
 // ITU-T X.690 identifier octets
-const BOOLEAN: u8 = 0x01;
-const INTEGER: u8 = 0x02;
+pub(super) const BOOLEAN: u8 = 0x01;
+pub(super) const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
-const OCTET_STRING: u8 = 0x04;
+pub(super) const OCTET_STRING: u8 = 0x04;
 const NULL: u8 = 0x05;
 const OBJECT_IDENTIFIER: u8 = 0x06;
 const UTF8_STRING: u8 = 0x0c;
 const PRINTABLE_STRING: u8 = 0x13;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
-const SEQUENCE: u8 = 0x30;
-const SET: u8 = 0x31;
+pub(super) const SEQUENCE: u8 = 0x30;
+pub(super) const SET: u8 = 0x31;
 const EXPLICIT_0: u8 = 0xa0;
 const EXPLICIT_3: u8 = 0xa3;
 
@@ -69,7 +69,7 @@ impl Template {
             &[
                 tlv(EXPLICIT_0, &tlv(INTEGER, &[2])),
                 unsigned(&self.serial),
-                self.signature_algorithm(),
+                signature_algorithm(&self.key),
                 name.clone(),
                 validity,
                 name,
@@ -83,11 +83,7 @@ impl Template {
     /// How the key signs the certificate: PKCS#1 v1.5 for RSA; SHA-256 on every curve, the one digest of Notary's metadata.
     #[must_use]
     pub fn method(&self) -> Method {
-        match self.key.algorithm() {
-            Algorithm::EcdsaP256 | Algorithm::EcdsaP384 | Algorithm::EcdsaP521 => Method::Ecdsa,
-            Algorithm::Rsa(_) => Method::RsaPkcs1v15,
-            Algorithm::Ed25519 => Method::EdDsa,
-        }
+        method(&self.key)
     }
 
     /// The certificate as PEM text with a newline at the end.
@@ -106,13 +102,7 @@ impl Template {
     /// # Errors
     /// [`BadSignature`] as [`Self::assemble`].
     pub fn assemble_der(&self, signature: &[u8]) -> Result<Vec<u8>, BadSignature> {
-        let body = self.to_be_signed();
-        self.key.verify(self.method(), &body, signature)?;
-        let value = match self.method() {
-            Method::Ecdsa => signature::ecdsa_to_der(self.key.algorithm(), signature).ok_or(BadSignature)?,
-            Method::RsaPkcs1v15 | Method::RsaPss | Method::EdDsa => signature.to_vec(),
-        };
-        Ok(tlv(SEQUENCE, &[body, self.signature_algorithm(), bits(0, &value)].concat()))
+        sealed(&self.key, self.to_be_signed(), signature)
     }
 
     fn name(&self) -> Vec<u8> {
@@ -125,18 +115,37 @@ impl Template {
         };
         tlv(SEQUENCE, &attributes)
     }
+}
 
-    fn signature_algorithm(&self) -> Vec<u8> {
-        let content = match self.key.algorithm() {
-            Algorithm::EcdsaP256 | Algorithm::EcdsaP384 | Algorithm::EcdsaP521 => oid(ECDSA_WITH_SHA256),
-            Algorithm::Rsa(_) => [oid(RSA_WITH_SHA256), tlv(NULL, &[])].concat(),
-            Algorithm::Ed25519 => oid(ED25519),
-        };
-        tlv(SEQUENCE, &content)
+/// How a key signs what X.509 and PKCS #10 define.
+pub(super) fn method(key: &PublicKey) -> Method {
+    match key.algorithm() {
+        Algorithm::EcdsaP256 | Algorithm::EcdsaP384 | Algorithm::EcdsaP521 => Method::Ecdsa,
+        Algorithm::Rsa(_) => Method::RsaPkcs1v15,
+        Algorithm::Ed25519 => Method::EdDsa,
     }
 }
 
-fn attribute(kind: ObjectIdentifier, text: &str) -> Vec<u8> {
+/// The body, how it is signed, and the signature, which is checked before.
+pub(super) fn sealed(key: &PublicKey, body: Vec<u8>, signature: &[u8]) -> Result<Vec<u8>, BadSignature> {
+    key.verify(method(key), &body, signature)?;
+    let value = match method(key) {
+        Method::Ecdsa => signature::ecdsa_to_der(key.algorithm(), signature).ok_or(BadSignature)?,
+        Method::RsaPkcs1v15 | Method::RsaPss | Method::EdDsa => signature.to_vec(),
+    };
+    Ok(tlv(SEQUENCE, &[body, signature_algorithm(key), bits(0, &value)].concat()))
+}
+
+fn signature_algorithm(key: &PublicKey) -> Vec<u8> {
+    let content = match key.algorithm() {
+        Algorithm::EcdsaP256 | Algorithm::EcdsaP384 | Algorithm::EcdsaP521 => oid(ECDSA_WITH_SHA256),
+        Algorithm::Rsa(_) => [oid(RSA_WITH_SHA256), tlv(NULL, &[])].concat(),
+        Algorithm::Ed25519 => oid(ED25519),
+    };
+    tlv(SEQUENCE, &content)
+}
+
+pub(super) fn attribute(kind: ObjectIdentifier, text: &str) -> Vec<u8> {
     let text = text.as_bytes();
     // Go's encoding/asn1 writes a PrintableString wherever it can
     let is_printable = text.iter().all(|b| b.is_ascii_alphanumeric() || b" '()+,-./:=?".contains(b));
@@ -172,11 +181,11 @@ fn time(instant: OffsetDateTime) -> Vec<u8> {
     }
 }
 
-fn oid(oid: ObjectIdentifier) -> Vec<u8> {
+pub(super) fn oid(oid: ObjectIdentifier) -> Vec<u8> {
     tlv(OBJECT_IDENTIFIER, oid.as_bytes())
 }
 
-fn bits(unused: u8, bytes: &[u8]) -> Vec<u8> {
+pub(super) fn bits(unused: u8, bytes: &[u8]) -> Vec<u8> {
     tlv(BIT_STRING, &[&[unused], bytes].concat())
 }
 
@@ -191,7 +200,7 @@ fn unsigned(number: &[u8]) -> Vec<u8> {
 }
 
 /// Tag, length, value in DER.
-fn tlv(tag: u8, value: &[u8]) -> Vec<u8> {
+pub(super) fn tlv(tag: u8, value: &[u8]) -> Vec<u8> {
     let length = value.len().to_be_bytes();
     let zeros = length.iter().take_while(|byte| **byte == 0).count();
     let digits = length.get(zeros..).unwrap_or_default();

@@ -4,6 +4,7 @@
 //! re-serialisation of what it got, so that the wire form must be Go's to the byte.
 
 pub mod certificate;
+pub mod certificate_request;
 mod decode;
 mod encode;
 mod envelope;

@@ -82,7 +82,8 @@ pub enum RootCertificateError {
 pub fn parse(text: &str, gun: &Gun, now: OffsetDateTime) -> Result<PublicKey, RootCertificateError> {
     let blocks = blocks(text)?;
     let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
-    let public = PublicKey::from_certificate_pem(&pem::encode_many_config(&blocks, config)).map_err(|e| match e {
+    let text: String = blocks.iter().map(|block| pem::encode_config(block, config)).collect();
+    let public = PublicKey::from_certificate_pem(&text).map_err(|e| match e {
         KeyError::Certificate(error) => RootCertificateError::Certificate(error),
         KeyError::Encoding | KeyError::Unsupported | KeyError::RsaBits(_) | KeyError::Mismatch { .. } => {
             RootCertificateError::Key(e)

@@ -17,7 +17,7 @@ use crate::names::{DelegationName, Gun, Role};
 use crate::notary1::Envelope;
 
 pub(crate) use root::names_gun;
-pub use root::{current_root, first_root, next_root, root_chain};
+pub use root::{current_root, first_root, next_root, pinned_root, root_chain};
 pub use structure::structure;
 
 /// Why metadata is not to be trusted.

@@ -59,6 +59,22 @@ pub fn current_root(gun: &Gun, envelope: &Envelope, now: OffsetDateTime) -> Resu
     signed_by_root_role_of(root_of(envelope)?, gun, envelope, Period::Includes(now))
 }
 
+/// Checks a root by its pinned keys alone: as [`first_root`] or, at a time, [`current_root`], but only keys that `is_pinned` count.
+///
+/// That a root lists a pinned key says nothing: everybody can write down a certificate. Its signature says it.
+///
+/// # Errors
+/// [`VerifyError::NoRootCertificate`] if none of its keys is pinned, and the other errors of [`first_root`].
+pub fn pinned_root(
+    gun: &Gun,
+    envelope: &Envelope,
+    now: Option<OffsetDateTime>,
+    is_pinned: impl Fn(&PublicKey) -> bool,
+) -> Result<(), VerifyError> {
+    let period = now.map_or(Period::Ignored, Period::Includes);
+    signed_by_those(root_of(envelope)?, gun, envelope, |key| is_root_key_for(gun, key, period) && is_pinned(key))
+}
+
 fn root_of(envelope: &Envelope) -> Result<&Root, VerifyError> {
     envelope.root().ok_or(VerifyError::WrongRole { role: Role::Root })
 }
@@ -71,8 +87,17 @@ enum Period {
 }
 
 fn signed_by_root_role_of(root: &Root, gun: &Gun, envelope: &Envelope, period: Period) -> Result<(), VerifyError> {
+    signed_by_those(root, gun, envelope, |key| is_root_key_for(gun, key, period))
+}
+
+fn signed_by_those(
+    root: &Root,
+    gun: &Gun,
+    envelope: &Envelope,
+    counts: impl Fn(&PublicKey) -> bool,
+) -> Result<(), VerifyError> {
     let listed = root.root.key_ids.iter().filter_map(|id| root.keys.get(id));
-    let trusted: Vec<&PublicKey> = listed.filter(|key| is_root_key_for(gun, key, period)).collect();
+    let trusted: Vec<&PublicKey> = listed.filter(|key| counts(key)).collect();
     if trusted.is_empty() {
         return Err(VerifyError::NoRootCertificate { gun: gun.clone() });
     }

@@ -8,6 +8,7 @@ mod outside;
 mod passwd;
 mod piv;
 mod remove;
+mod request;
 mod rotate;
 
 pub(super) use self::generate::whereabouts;
@@ -36,6 +37,8 @@ enum KeyCommand {
     Import(import::ImportArgs),
     /// Write key files, encrypted as they are, for another trust directory
     Export(export::ExportArgs),
+    /// Make a request (PKCS #10) by which a certificate authority certifies a root key for a collection
+    Request(request::RequestArgs),
     /// Change the passphrase of a key file
     Passwd(passwd::PasswdArgs),
     /// Give a role of a collection other keys, and publish that
@@ -54,6 +57,7 @@ pub async fn run(context: &mut Context, args: KeyArgs) -> Result<(), CliError> {
         KeyCommand::Generate(args) => generate::run(context, args).await,
         KeyCommand::Import(args) => import::run(context, args).await,
         KeyCommand::Export(args) => export::run(context, args).await,
+        KeyCommand::Request(args) => request::run(context, args).await,
         KeyCommand::Passwd(args) => passwd::run(context, args).await,
         KeyCommand::Rotate(args) => rotate::run(context, args).await,
         KeyCommand::Remove(args) => remove::run(context, args).await,
