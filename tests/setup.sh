@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the Debian packages that build, tests and demo need, and two things for the tests alone that are not installed
+# Installs the Debian packages that build, tests and demo need, and three things for the tests alone that are not installed
 # but put into the cache; nothing when all of them are there.
 set -eu
 
@@ -63,21 +63,23 @@ if [ -n "$missing" ]; then
     with_apt install_missing || fail "apt-get could not install:$missing"
 fi
 
-# Yubico's PKCS#11 module is only unpacked: where Debian installs it, every `notary` finds it and looks for YubiKeys.
-unpack_ykcs11() {
+# Only unpacked: where Debian installs Yubico's PKCS#11 module, every `notary` finds it and looks for YubiKeys; and with
+# Docker's client comes an engine that nothing here needs.
+unpack() {
     (
-        cd "$cache/ykcs11.new" &&
-            apt-get download -q -o APT::Sandbox::User=root ykcs11 >&2 && dpkg -x ykcs11_*.deb . && rm ykcs11_*.deb
+        cd "$cache/$1.new" &&
+            apt-get download -q -o APT::Sandbox::User=root "$1" >&2 && dpkg -x "$1"_*.deb . && rm "$1"_*.deb
     )
 }
 
-if ! [ -d "$cache/ykcs11" ]; then
-    say "unpacking ykcs11 into $cache"
-    rm -rf "$cache/ykcs11.new"
-    mkdir -p "$cache/ykcs11.new"
-    with_apt unpack_ykcs11 || fail "apt-get could not download ykcs11"
-    mv "$cache/ykcs11.new" "$cache/ykcs11"
-fi
+for package in ykcs11 docker.io; do
+    [ -d "$cache/$package" ] && continue
+    say "unpacking $package into $cache"
+    rm -rf "$cache/$package.new"
+    mkdir -p "$cache/$package.new"
+    with_apt unpack "$package" || fail "apt-get could not download $package"
+    mv "$cache/$package.new" "$cache/$package"
+done
 
 # By Debian's own python3, which knows python3-pyscard. The mark is set last: what was interrupted is begun anew.
 if ! [ -e "$cache/ykman/is-$ykman" ]; then

@@ -16,7 +16,7 @@ use crate::{
         reset::ResetArgs, status::StatusArgs, token::TokenArgs, verify::VerifyArgs, version::VersionArgs,
         witness::WitnessArgs,
     },
-    config::Flags,
+    config::{Flags, Surroundings},
 };
 
 /// Signs and verifies collections of content with keys that an agent holds. The commands are Notary's.
@@ -64,6 +64,10 @@ pub struct Globals {
     /// Path to TLS key file
     #[arg(long, global = true, value_name = "PATH", value_parser = path())]
     pub tlskey: Option<PathBuf>,
+    /// Work as Docker's client: its trust directory, its server ($DOCKER_CONTENT_TRUST_SERVER) and TLS files; read
+    /// targets/releases before targets
+    #[arg(long, global = true)]
+    pub docker: bool,
     /// The signing agent, unix:PATH [default: $SIGNET_AGENT, else your own, which is started]
     #[arg(long, global = true, value_name = "ADDRESS")]
     pub agent: Option<OsString>,
@@ -97,6 +101,7 @@ impl Globals {
             ca: path(&self.tlscacert),
             client_cert: path(&self.tlscert),
             client_key: path(&self.tlskey),
+            surroundings: if self.docker { Surroundings::Dockers } else { Surroundings::Notarys },
         }
     }
 }

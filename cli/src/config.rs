@@ -14,7 +14,9 @@ use thiserror::Error;
 use crate::{
     context::{ServerSettings, SkipVerify},
     credentials::Credentials,
+    docker::Docker,
     environment::Environment,
+    secret::Passphrases,
     server::Proxies,
 };
 
@@ -57,6 +59,18 @@ pub struct Flags {
     pub client_cert: Option<PathBuf>,
     /// `--tlskey`.
     pub client_key: Option<PathBuf>,
+    /// `--docker`.
+    pub surroundings: Surroundings,
+}
+
+/// Whose directories and variables count where neither flag nor file says anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Surroundings {
+    /// Notary's.
+    #[default]
+    Notarys,
+    /// Those of Docker's client.
+    Dockers,
 }
 
 /// What flags, file and defaults say together.
@@ -68,6 +82,20 @@ pub struct Settings {
     pub server: ServerSettings,
     /// Which roots are trusted at first contact.
     pub pinning: TrustPinning,
+    /// Whose variables hold the passphrases of the trust directory's keys.
+    pub passphrases: Passphrases,
+    /// Which roles are read if a command names none.
+    pub reading: Reading,
+}
+
+/// Which roles are read if a command names none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reading {
+    /// The whole tree, from `targets`.
+    #[default]
+    Everything,
+    /// `targets/releases` before `targets`, and no other: what Docker's client takes for released.
+    Released,
 }
 
 /// Why a configuration file is not taken.
@@ -95,6 +123,15 @@ pub enum ConfigError {
         /// What the parser says.
         problem: String,
     },
+    /// Docker's client takes no other.
+    #[error("valid https URL required for trust server, got {url}")]
+    DockerServer {
+        /// What the variable says.
+        url: String,
+    },
+    /// There is no directory of Docker's client.
+    #[error("--docker: there is neither HOME nor DOCKER_CONFIG in the environment")]
+    NoDocker,
     /// A member of a wrong type.
     #[error("{}: invalid format for {member}: {wanted} wanted", path.display())]
     Member {
@@ -114,6 +151,10 @@ impl ConfigError {
         match self {
             Self::Unreadable { .. } => Some("name an existing, readable file with -c".to_owned()),
             Self::Format { .. } => Some("write the file as config.json or config.toml; YAML is not read".to_owned()),
+            Self::DockerServer { .. } => {
+                Some("set DOCKER_CONTENT_TRUST_SERVER to a URL that begins with https://, or give -s".to_owned())
+            }
+            Self::NoDocker => Some("set one of them, or leave --docker out".to_owned()),
             Self::Syntax { .. } | Self::Member { .. } => Some("correct the file, or name another with -c".to_owned()),
         }
     }
@@ -137,21 +178,33 @@ impl Settings {
                 None => Ok(file.text(&["remote_server", member])?.map(|path| beside_file(PathBuf::from(path)))),
             }
         };
-        let trust_dir = match &flags.trust_dir {
-            Some(path) => Some(path.clone()),
-            None => file.text(&["trust_dir"])?.map(PathBuf::from),
+        let docker = Docker::of(flags.surroundings, environment)?;
+        let trust_dir = match (&flags.trust_dir, &docker) {
+            (Some(path), _) => Some(path.clone()),
+            (None, Some(docker)) => Some(docker.trust_dir()),
+            (None, None) => file.text(&["trust_dir"])?.map(PathBuf::from),
         };
-        let url = match &flags.server {
-            Some(url) => Some(url.clone()),
-            None => file.text(&["remote_server", "url"])?,
+        let trust_dir = trust_dir.map_or(default_trust_dir, |path| environment.absolute(&path));
+        let url = match (&flags.server, &docker) {
+            (Some(url), _) => Some(url.clone()),
+            (None, Some(docker)) => docker.server()?,
+            (None, None) => None,
         };
+        let url = match url {
+            Some(url) => url,
+            None => file.text(&["remote_server", "url"])?.unwrap_or_else(|| DEFAULT_SERVER.to_owned()),
+        };
+        let tls = docker.as_ref().map(|docker| docker.tls(&url)).unwrap_or_default();
+        let are_dockers = environment.docker().is_some_and(|docker| docker.join("trust") == trust_dir);
         Ok(Self {
-            trust_dir: trust_dir.map_or(default_trust_dir, |path| environment.absolute(&path)),
+            passphrases: if are_dockers { Passphrases::DockersToo } else { Passphrases::Notarys },
+            reading: if docker.is_some() { Reading::Released } else { Reading::Everything },
+            trust_dir,
             server: ServerSettings {
-                url: url.unwrap_or_else(|| DEFAULT_SERVER.to_owned()),
-                ca: tls_path(&flags.ca, "root_ca")?,
-                client_cert: tls_path(&flags.client_cert, "tls_client_cert")?,
-                client_key: tls_path(&flags.client_key, "tls_client_key")?,
+                url,
+                ca: tls_path(&flags.ca, "root_ca")?.or(tls.ca),
+                client_cert: tls_path(&flags.client_cert, "tls_client_cert")?.or(tls.client_cert),
+                client_key: tls_path(&flags.client_key, "tls_client_key")?.or(tls.client_key),
                 skip_tls_verify: match file.flag(&["remote_server", "skiptlsverify"])? {
                     true => SkipVerify::Yes,
                     false => SkipVerify::No,
@@ -285,8 +338,8 @@ fn ignoring_case<'a>(table: &'a Map<String, Value>, name: &str) -> Option<&'a Va
 mod tests {
     use std::{fs, path::PathBuf};
 
-    use super::{ConfigError, DEFAULT_SERVER, FirstUse, Flags, Settings};
-    use crate::{context::SkipVerify, environment::Environment};
+    use super::{ConfigError, DEFAULT_SERVER, FirstUse, Flags, Reading, Settings, Surroundings};
+    use crate::{context::SkipVerify, environment::Environment, secret::Passphrases};
 
     fn home_with(name: &str, text: &str) -> (tempfile::TempDir, Environment) {
         let home = tempfile::tempdir().unwrap();
@@ -343,6 +396,51 @@ mod tests {
         assert_eq!(settings.trust_dir, PathBuf::from("/some/dir/keys"));
         assert_eq!(settings.server.url, "https://other");
         assert_eq!(settings.server.ca, Some(PathBuf::from("/some/dir/ca.pem")));
+    }
+
+    #[test]
+    fn docker_has_directories_and_a_server_of_its_own_and_flags_win() {
+        let home = tempfile::tempdir().unwrap();
+        let tls = home.path().join(".docker/tls/trust.example.com:4443");
+        fs::create_dir_all(&tls).unwrap();
+        for name in ["ca.crt", "client.cert", "client.key"] {
+            fs::write(tls.join(name), "").unwrap();
+        }
+        let variables =
+            |url: &'static str| [("HOME", home.path().to_str().unwrap()), ("DOCKER_CONTENT_TRUST_SERVER", url)];
+        let docker = Flags { surroundings: Surroundings::Dockers, ..Flags::default() };
+        let load = |url, flags: &Flags| Settings::load(flags, &Environment::of("/some/dir", &variables(url)));
+        let settings = load("https://trust.example.com:4443", &docker).unwrap();
+        assert_eq!(settings.trust_dir, home.path().join(".docker/trust"));
+        assert_eq!(settings.server.url, "https://trust.example.com:4443");
+        assert_eq!(settings.server.ca, Some(tls.join("ca.crt")));
+        assert_eq!(settings.server.client_cert, Some(tls.join("client.cert")));
+        assert_eq!(settings.server.client_key, Some(tls.join("client.key")));
+        assert_eq!((settings.passphrases, settings.reading), (Passphrases::DockersToo, Reading::Released));
+
+        let flags = Flags { server: Some("https://h".into()), trust_dir: Some("t".into()), ..docker.clone() };
+        let settings = load("http://plain", &flags).unwrap();
+        assert_eq!((settings.server.url.as_str(), settings.server.ca), ("https://h", None));
+        assert_eq!((settings.trust_dir, settings.passphrases), ("/some/dir/t".into(), Passphrases::Notarys));
+
+        let refused = load("http://plain", &docker).unwrap_err();
+        assert_eq!(refused.to_string(), "valid https URL required for trust server, got http://plain");
+        let settings = load("https://trust.example.com:4443", &Flags::default()).unwrap();
+        assert_eq!((settings.server.url.as_str(), settings.reading), (DEFAULT_SERVER, Reading::Everything));
+    }
+
+    #[test]
+    fn dockers_passphrases_count_wherever_its_keys_are_named() {
+        let environment = Environment::of("/some/dir", &[("HOME", "/nowhere/home")]);
+        for (trust_dir, expected) in [
+            (Some("~/.docker/trust"), Passphrases::DockersToo),
+            (Some("/nowhere/home/.docker/trust"), Passphrases::DockersToo),
+            (Some("trust"), Passphrases::Notarys),
+            (None, Passphrases::Notarys),
+        ] {
+            let flags = Flags { trust_dir: trust_dir.map(PathBuf::from), ..Flags::default() };
+            assert_eq!(Settings::load(&flags, &environment).unwrap().passphrases, expected, "{trust_dir:?}");
+        }
     }
 
     #[test]

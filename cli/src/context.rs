@@ -9,7 +9,7 @@ use std::{
 use crate::{
     agent::{self, Address, socket},
     args::Globals,
-    config::{Settings, TrustPinning},
+    config::{Reading, Settings, TrustPinning},
     credentials::Credentials,
     environment::Environment,
     exit::{CliError, Face},
@@ -34,6 +34,8 @@ pub struct Context {
     pub prompt: Prompt,
     /// Which roots are trusted at first contact.
     pub pinning: TrustPinning,
+    /// Which roles are read if a command names none.
+    pub reading: Reading,
 }
 
 /// Whether the server's certificate is checked.
@@ -77,7 +79,7 @@ impl Context {
             Some(text) => Address::Named(socket::named(text, &environment)?),
             None => Address::Own,
         };
-        let prompt = Prompt::new(environment.secrets());
+        let prompt = Prompt::new(environment.secrets(settings.passphrases));
         let environment = Arc::new(environment);
         let trust_dir = resolved(&settings.trust_dir);
         let credentials = Credentials::new(Arc::clone(&environment), prompt.clone());
@@ -89,6 +91,7 @@ impl Context {
             out: Output::stdout(),
             prompt,
             pinning: settings.pinning,
+            reading: settings.reading,
         })
     }
 }

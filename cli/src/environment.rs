@@ -9,7 +9,7 @@ use std::{
 
 use secrecy::SecretString;
 
-use crate::secret::{EnvSecrets, Passphrase};
+use crate::secret::{EnvSecrets, Passphrase, Passphrases};
 
 /// A snapshot of the process's environment and working directory.
 #[derive(Default)]
@@ -74,14 +74,67 @@ impl Environment {
         Some(Passphrase::from(SecretString::from(self.value(name)?.to_str()?)))
     }
 
-    /// Notary's passphrases.
+    /// The directory of Docker's client: `$DOCKER_CONFIG`, else `~/.docker`.
     #[must_use]
-    pub fn secrets(&self) -> EnvSecrets {
+    pub fn docker(&self) -> Option<PathBuf> {
+        let directory = self.path("DOCKER_CONFIG").or_else(|| Some(self.home()?.join(".docker")));
+        directory.map(|directory| self.absolute(&directory))
+    }
+
+    /// The passphrases that variables hold: Notary's, and behind them Docker's if these are asked, too.
+    #[must_use]
+    pub fn secrets(&self, passphrases: Passphrases) -> EnvSecrets {
+        let secret = |name: &str| self.secret(name);
+        let behind = |name: &str| match passphrases {
+            Passphrases::Notarys => None,
+            Passphrases::DockersToo => secret(name),
+        };
+        // docker/cli trust: the passphrase of the repository is that of every role but root
+        let of_repository = || behind("DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE");
         EnvSecrets {
-            root: self.secret("NOTARY_ROOT_PASSPHRASE"),
-            targets: self.secret("NOTARY_TARGETS_PASSPHRASE"),
-            snapshot: self.secret("NOTARY_SNAPSHOT_PASSPHRASE"),
-            delegation: self.secret("NOTARY_DELEGATION_PASSPHRASE"),
+            root: secret("NOTARY_ROOT_PASSPHRASE").or_else(|| behind("DOCKER_CONTENT_TRUST_ROOT_PASSPHRASE")),
+            targets: secret("NOTARY_TARGETS_PASSPHRASE").or_else(of_repository),
+            snapshot: secret("NOTARY_SNAPSHOT_PASSPHRASE").or_else(of_repository),
+            delegation: secret("NOTARY_DELEGATION_PASSPHRASE").or_else(of_repository),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dockers_passphrases_stand_behind_notarys_and_only_where_docker_is_meant() {
+        let everything = [
+            ("DOCKER_CONTENT_TRUST_ROOT_PASSPHRASE", "docker root"),
+            ("DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE", "docker repository"),
+            ("NOTARY_TARGETS_PASSPHRASE", "notary targets"),
+        ];
+        for (passphrases, role, expected) in [
+            (Passphrases::Notarys, "root", None),
+            (Passphrases::Notarys, "targets", Some("notary targets")),
+            (Passphrases::DockersToo, "root", Some("docker root")),
+            (Passphrases::DockersToo, "targets", Some("notary targets")),
+            (Passphrases::DockersToo, "snapshot", Some("docker repository")),
+            (Passphrases::DockersToo, "alice", Some("docker repository")),
+            (Passphrases::DockersToo, "timestamp", None),
+        ] {
+            let secrets = Environment::of("/", &everything).secrets(passphrases);
+            let found = secrets.of_role(role).map(|found| String::from_utf8_lossy(found.expose()).into_owned());
+            assert_eq!(found.as_deref(), expected, "{passphrases:?} {role}");
+        }
+    }
+
+    #[test]
+    fn dockers_directory_is_where_docker_has_it() {
+        for (variables, expected) in [
+            (&[("HOME", "/home/a")][..], Some("/home/a/.docker")),
+            (&[("HOME", "/home/a"), ("DOCKER_CONFIG", "ci")], Some("/work/ci")),
+            (&[("HOME", "/home/a"), ("DOCKER_CONFIG", "")], Some("/home/a/.docker")),
+            (&[], None),
+        ] {
+            assert_eq!(Environment::of("/work", variables).docker(), expected.map(PathBuf::from), "{variables:?}");
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod commands;
 pub mod config;
 pub mod context;
 pub mod credentials;
+pub mod docker;
 pub mod environment;
 pub mod exit;
 pub mod log;

@@ -72,6 +72,15 @@ impl fmt::Debug for ManagementKey {
     }
 }
 
+/// Whose variables hold passphrases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passphrases {
+    /// `NOTARY_*_PASSPHRASE`.
+    Notarys,
+    /// And behind them `DOCKER_CONTENT_TRUST_*_PASSPHRASE`: the keys are those of Docker's client.
+    DockersToo,
+}
+
 /// What `NOTARY_*_PASSPHRASE` say.
 #[derive(Debug, Default)]
 pub struct EnvSecrets {

@@ -33,7 +33,7 @@ pub use connect_proxy::{ConnectProxy, PROXY_USER, Temper};
 pub use home::Home;
 pub use mounts::{Mount, Mounts};
 pub use notary_server::{Guard, NotaryServer};
-pub use observers::{libykcs11, ykman};
+pub use observers::{docker, libykcs11, ykman};
 pub use openssl::{Openssl, Paper};
 pub use other_agent::OtherAgent;
 pub use p11kit::{CLIENT_MODULE, P11KitServer};

@@ -1,4 +1,4 @@
-//! Programs that know YubiKeys and are not installed: tests/setup.sh puts them where only stories look.
+//! Programs that know YubiKeys, and Docker's client, which are not installed: tests/setup.sh puts them where only stories look.
 
 use std::path::PathBuf;
 
@@ -12,6 +12,11 @@ pub fn ykman() -> Result<PathBuf> {
 /// Yubico's PKCS#11 module.
 pub fn libykcs11() -> Result<PathBuf> {
     in_cache("ykcs11/usr/lib/x86_64-linux-gnu/libykcs11.so")
+}
+
+/// Docker's client.
+pub fn docker() -> Result<PathBuf> {
+    in_cache("docker.io/usr/bin/docker")
 }
 
 fn in_cache(name: &str) -> Result<PathBuf> {

@@ -192,6 +192,7 @@ mod tests {
             ("XDG_RUNTIME_DIR", true),
             ("SOFTHSM2_CONF", true),
             ("NOTARY_ROOT_PASSPHRASE", false),
+            ("DOCKER_CONTENT_TRUST_ROOT_PASSPHRASE", false),
             ("LD_PRELOAD", false),
             ("SSH_AUTH_SOCK", false),
             ("SIGNET_AGENT", false),

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use signet_tuf::{DelegatedRole, Delegations, KeyId, PublicKey, Role, Target, Targets};
 
+/// Docker's role for what is released.
+const RELEASES: &str = "targets/releases";
+
 /// The metadata of `targets` and of the delegations that count.
 pub type Tree<'a> = BTreeMap<&'a Role, &'a Targets>;
 
@@ -118,6 +121,15 @@ pub fn delegations<'a>(tree: &Tree<'a>) -> Vec<Granted<'a>> {
         Step::On
     });
     granted
+}
+
+/// The targets that Docker's client takes for released: those of `targets/releases`, and of `targets` where that has none.
+#[must_use]
+pub fn released(tree: &Tree<'_>) -> Vec<Found> {
+    let releases = Role::parse(RELEASES).ok();
+    let roles: Vec<Role> = releases.into_iter().chain([Role::Targets]).collect();
+    // docker/cli trust: what another role says first is passed over, not looked for further down
+    all(tree, &roles).into_iter().filter(|found| roles.contains(&found.role)).collect()
 }
 
 /// The way to a role and the paths that are left for it; none if no parent lists it.

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde_json::{Map, Value, json};
-use signet_tuf::{Gun, Hashes, json};
+use signet_tuf::{Gun, Hashes, Role, json};
 use time::OffsetDateTime;
 
 use super::names::{gun, subtree_roles};
@@ -13,6 +13,7 @@ use crate::{
         search,
         update::{Purpose, Update},
     },
+    config::Reading,
     context::Context,
     exit::CliError,
     trustdir::GunDir,
@@ -40,7 +41,10 @@ pub async fn run(context: &mut Context, args: ListArgs) -> Result<(), CliError> 
     let gun = gun(&args.gun)?;
     let roles = subtree_roles(&args.roles)?;
     let trusted = load(context, &gun).await?;
-    let found = search::all(&trusted.tree(), &roles);
+    let found = match (context.reading, roles.is_empty()) {
+        (Reading::Released, true) => search::released(&trusted.tree()),
+        (Reading::Released | Reading::Everything, _) => search::all(&trusted.tree(), &roles),
+    };
     if args.json {
         return context.out.json(&found.iter().map(as_json).collect());
     }
@@ -55,6 +59,14 @@ pub async fn run(context: &mut Context, args: ListArgs) -> Result<(), CliError> 
         })
         .collect();
     context.out.table(&["NAME", "DIGEST", "SIZE (BYTES)", "ROLE"], &rows)
+}
+
+/// The target of that name; `roles` as in [`search::one`], and if none is named, those that are read then.
+pub(super) fn one(context: &Context, trusted: &Trusted, roles: &[Role], name: &str) -> Option<search::Found> {
+    match (context.reading, roles.is_empty()) {
+        (Reading::Released, true) => search::released(&trusted.tree()).into_iter().find(|found| found.name == name),
+        (Reading::Released | Reading::Everything, _) => search::one(&trusted.tree(), roles, name),
+    }
 }
 
 /// A target for `--json`.

@@ -3,10 +3,10 @@
 use clap::Args;
 
 use super::{
-    list::{as_json, load},
+    list::{as_json, load, one},
     names::{gun, subtree_roles},
 };
-use crate::{collection::search, context::Context, exit::CliError};
+use crate::{context::Context, exit::CliError};
 
 /// Looks up a specific target in a remote trusted collection.
 #[derive(Debug, Args)]
@@ -33,7 +33,7 @@ pub async fn run(context: &mut Context, args: LookupArgs) -> Result<(), CliError
     let gun = gun(&args.gun)?;
     let roles = subtree_roles(&args.roles)?;
     let trusted = load(context, &gun).await?;
-    let found = search::one(&trusted.tree(), &roles, &args.target)
+    let found = one(context, &trusted, &roles, &args.target)
         .ok_or_else(|| CliError::Untrusted(format!("No valid trust data for {}", args.target)))?;
     if args.json {
         return context.out.json(&as_json(&found));

@@ -11,11 +11,10 @@ use clap::Args;
 use signet_tuf::{Hashes, Target};
 
 use super::{
-    list::load,
+    list::{load, one},
     names::{gun, subtree_roles},
 };
 use crate::{
-    collection::search,
     context::Context,
     exit::{CliError, Face},
 };
@@ -52,7 +51,7 @@ pub async fn run(context: &mut Context, args: VerifyArgs) -> Result<(), CliError
     let roles = subtree_roles(&args.roles)?;
     let payload = payload(args.input.as_deref())?;
     let trusted = load(context, &gun).await.map_err(|error| in_face(context.face, &args.target, error))?;
-    let found = search::one(&trusted.tree(), &roles, &args.target).ok_or_else(|| {
+    let found = one(context, &trusted, &roles, &args.target).ok_or_else(|| {
         let name = &args.target;
         CliError::Untrusted(format!("error retrieving target by name:{name}, error:No valid trust data for {name}"))
     })?;

@@ -74,8 +74,7 @@ pub(super) async fn find(environment: &Environment, purpose: &Purpose) -> Option
 }
 
 fn path(environment: &Environment) -> Option<PathBuf> {
-    let directory = environment.path("DOCKER_CONFIG").or_else(|| Some(environment.home()?.join(".docker")))?;
-    Some(environment.absolute(&directory.join("config.json")))
+    Some(environment.docker()?.join("config.json"))
 }
 
 fn read(file: &Path) -> Option<Config> {
