@@ -89,6 +89,12 @@ fn docker_goes_on_with_what_signet_made() -> Result<()> {
     stage.home.write("manifest", "content")?;
     signet(&stage, &format!("add -p -r targets/releases -r targets/carol {GUN} v2 manifest"))?.ok()?;
     assert_eq!(inspected(&stage)?.0, [r#""v2"["carol"]"#]);
+    // a signer that we add is one for Docker
+    docker_trust(&stage, "key generate dave")?.ok()?;
+    for role in ["targets/dave", "targets/releases"] {
+        signet(&stage, &format!("delegation add -p {GUN} {role} dave.pub --all-paths"))?.ok()?;
+    }
+    ensure!(inspected(&stage)?.1.contains(&r#""dave""#.to_owned()), "dave is a signer");
     Ok(())
 }
 

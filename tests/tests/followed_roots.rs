@@ -58,12 +58,12 @@ impl Away {
     }
 
     /// A root key of the person's own, its certificate by an authority for the collection.
-    fn certified_key(&self, openssl: &Openssl<'_>, name: &str) -> Result<(String, PathBuf)> {
+    fn certified_key(&self, openssl: &Openssl<'_>, name: &str, paper: &Paper<'_>) -> Result<(String, PathBuf)> {
         let made = self.stage.signet(["key", "generate", "ecdsa", "-r", "root"])?.ok()?.stdout;
         let id = made.split_whitespace().find(|word| word.len() == 64).context("no ID")?.to_owned();
         let request = openssl.path(&format!("{name}.csr"));
         self.stage.signet(["key", "request", GUN, "--root", &id, "-o"])?.args([&request]).ok()?;
-        Ok((id, openssl.for_request("acme", name, &request, &Paper::leaf(GUN))?))
+        Ok((id, openssl.for_request("acme", name, &request, paper)?))
     }
 }
 
@@ -163,7 +163,7 @@ fn a_rotation_past_a_pinned_authority_is_refused_and_one_that_it_certifies_is_fo
     let pins = away.stage.home.write("pins.json", pins.to_string())?.display().to_string();
     let pinned = ["-c", pins.as_str()];
 
-    let (_, certificate) = away.certified_key(&openssl, "second")?;
+    let (_, certificate) = away.certified_key(&openssl, "second", &Paper::leaf(GUN))?;
     let certificate = certificate.display().to_string();
     away.rotate(&["--rootcert", &certificate])?.ok()?;
     away.ours(&pinned)?.ok()?.says(&["one"])?;
@@ -173,11 +173,16 @@ fn a_rotation_past_a_pinned_authority_is_refused_and_one_that_it_certifies_is_fo
     away.ours(&pinned)?.refused()?.says(&["unable to match any certificates to trust_pinning config"])?;
     // the original asks nothing of those who were there before
     away.real(&pinned)?.ok()?;
-    let (_, certificate) = away.certified_key(&openssl, "fourth")?;
+    let (_, certificate) = away.certified_key(&openssl, "fourth", &Paper { made: "-300d", ..Paper::leaf(GUN) })?;
     let certificate = certificate.display().to_string();
     away.rotate(&["--rootcert", &certificate])?.ok()?;
     away.ours(&pinned)?.ok()?.says(&["one"])?;
     away.stage.stranger(["list", GUN])?.args(pinned).ok()?;
+    // the certificate has three months left, the authority a year
+    let plain = BadServer::before(&away.stage.server, |_| None)?;
+    let stranger = away.stage.home.path().join("stranger");
+    let later = away.list_at(&plain, &stranger)?.args(pinned).by_clock("+100d");
+    later.refused()?.says(&["unable to match any certificates to trust_pinning config"])?;
     Ok(())
 }
 

@@ -508,6 +508,21 @@ const DIFFERENCES: [(&str, &str, i32, i32); 13] = [
 ];
 
 #[test]
+fn root_keys_and_certificates_from_files_are_answered_alike() -> Result<()> {
+    let mut twins = Twins::new()?;
+    twins.openssl(
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout plain.key -out root.crt -subj /CN=a",
+    )?;
+    twins.alike(&["init $G --rootkey plain.key"])?;
+    let words = "errors of Go's libraries";
+    twins.alike_but_for_the_words(words, &["init $G --rootkey nowhere", "init $G --rootcert nowhere"])?;
+    let row = "`init --rootcert` takes the first certificate of the file";
+    // an authority's certificate of another name: the real one looks for the key first
+    twins.alike_but_for_the_words(row, &["init $G --rootcert root.crt"])?;
+    twins.end()
+}
+
+#[test]
 fn every_difference_stands_in_the_papers() -> Result<()> {
     let twins = Twins::new()?;
     twins.openssl("genpkey -algorithm ec -pkeyopt ec_paramgen_curve:P-256 -out ann.key")?;

@@ -227,6 +227,7 @@ mod tests {
             is_ca: false,
             sha1: false,
             spki: Vec::new(),
+            der: Vec::new(),
         };
         let (early, late) = (datetime!(2026-01-01 0:00 UTC), datetime!(2030-01-01 0:00 UTC));
         let expired = || Err(UnfitCertificate::Expired("ann".into()));
