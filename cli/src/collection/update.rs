@@ -97,7 +97,9 @@ impl Update<'_> {
     ) -> Result<(), CollectionError> {
         let keys = root.root().ok_or_else(|| self.invalid(&Role::Root, wrong(&Role::Root)))?;
         let signers = top_level(keys, before.root(), &Role::Snapshot);
-        let named = self.timestamp(keys, before.root()).await?.snapshot;
+        let (timestamp, failure) = self.timestamp(keys, before.root()).await?;
+        failure.map_or(Ok(()), Err)?;
+        let named = timestamp.snapshot;
         let ours =
             files.iter().find(|(role, wire)| *role == Role::Snapshot && verify::file_matches(&named, wire).is_ok());
         let snapshot = match ours {
@@ -122,8 +124,17 @@ impl Update<'_> {
         let before = former.and_then(Document::root);
         let mut expired = Vec::new();
         self.note_expiry(&Role::Root, &root, &mut expired)?;
-        let timestamp = self.timestamp(&keys, before).await?;
+        let (timestamp, failure) = self.timestamp(&keys, before).await?;
         let snapshot = self.snapshot(&keys, before, &timestamp, &mut expired).await?;
+        if let Some(failure) = failure {
+            if !expired.contains(&Role::Snapshot) {
+                return Err(failure.into());
+            }
+            tracing::warn!(
+                "the snapshot has expired, and {} signs no timestamp until there is another",
+                self.link.name()
+            );
+        }
         let files = &snapshot.snapshot().ok_or_else(|| self.invalid(&Role::Snapshot, wrong(&Role::Snapshot)))?.meta;
         let named = files.get(&Role::Root).ok_or_else(|| self.invalid(&Role::Root, RoleProblem::NotInSnapshot))?;
         if verify::file_matches(named, root.wire()).is_err() {
@@ -264,11 +275,18 @@ impl Update<'_> {
 
     // --- timestamp and snapshot
 
-    async fn timestamp(&self, root: &Root, before: Option<&Root>) -> Result<Timestamp, CollectionError> {
+    /// What the server has signed last. If it fails to say so itself, that was found by its number, and why it failed comes
+    /// with it: notary-server does so while a snapshot of the client's has expired.
+    async fn timestamp(
+        &self,
+        root: &Root,
+        before: Option<&Root>,
+    ) -> Result<(Timestamp, Option<ServerError>), CollectionError> {
         let role = Role::Timestamp;
         let signers = top_level(root, before, &role);
         let gun = self.dir.gun();
         let downloaded = self.link.metadata(gun, &role, Edition::Current, MAX_TIMESTAMP_BYTES).await;
+        let mut failure = None;
         let document = match downloaded {
             Ok(wire) => {
                 let document = self.verified(&role, wire, &signers)?;
@@ -289,7 +307,7 @@ impl Update<'_> {
             Err(error) if error.is_failure() => {
                 let known = self.known(&role, &signers)?.map_or(Version::FIRST, |known| known.version());
                 let Some(wire) = self.link.newest_timestamp(gun, known).await? else { return Err(error.into()) };
-                tracing::warn!("{} signs no timestamp now; building on the last one that it signed", self.link.name());
+                failure = Some(error);
                 let document = self.verified(&role, wire, &signers)?;
                 self.not_older(&role, &document, &signers)?;
                 document
@@ -297,7 +315,8 @@ impl Update<'_> {
             Err(error) => return Err(error.into()),
         };
         self.cache(&role, &document)?;
-        document.timestamp().cloned().ok_or_else(|| self.invalid(&role, wrong(&role)))
+        let timestamp = document.timestamp().cloned().ok_or_else(|| self.invalid(&role, wrong(&role)))?;
+        Ok((timestamp, failure))
     }
 
     async fn snapshot(

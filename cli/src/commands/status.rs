@@ -56,11 +56,18 @@ pub async fn run(context: &mut Context, args: StatusArgs) -> Result<(), CliError
     let rotation = dir.rotation()?.map(|rotation| rotation.role);
     let waiting = Waiting { staged, outbox: dir.outbox()?.is_some(), rotation };
     let keys = keys(context).await;
-    let roles = standing(&dir, &keys, OffsetDateTime::now_utc())?;
+    // what is staged is told even if nothing else can be
+    let roles = match standing(&dir, &keys, OffsetDateTime::now_utc()) {
+        Ok(roles) => Some(roles),
+        Err(error) => {
+            tracing::warn!("{error}");
+            None
+        }
+    };
     if args.json {
-        return context.out.json(&as_json(&waiting, &roles));
+        return context.out.json(&as_json(&waiting, roles.as_deref()));
     }
-    context.out.bytes(as_text(&gun, &waiting, &roles).as_bytes())
+    context.out.bytes(as_text(&gun, &waiting, roles.as_deref()).as_bytes())
 }
 
 /// What is staged is told even if the agent is not there.
@@ -86,7 +93,7 @@ fn changes_text(gun: &Gun, staged: &[Staged]) -> String {
     format!("Unpublished changes for {gun}:\n\n{table}")
 }
 
-fn as_text(gun: &Gun, waiting: &Waiting, roles: &[RoleStanding]) -> String {
+fn as_text(gun: &Gun, waiting: &Waiting, roles: Option<&[RoleStanding]>) -> String {
     let mut text = changes_text(gun, &waiting.staged);
     if waiting.outbox {
         text.push_str("\nAn earlier publish is signed and not posted: the next `publish` posts it first.\n");
@@ -95,6 +102,7 @@ fn as_text(gun: &Gun, waiting: &Waiting, roles: &[RoleStanding]) -> String {
         let then = format!("`key rotate {gun} {role} --resume` finishes it, --abort undoes it");
         text.push_str(&format!("\nA rotation of the {role} key is not finished: {then}.\n"));
     }
+    let Some(roles) = roles else { return text };
     if roles.is_empty() {
         text.push_str(&format!("\nNothing of {gun} is known here yet: `list {gun}` asks the server.\n"));
         return text;
@@ -155,7 +163,7 @@ fn short(signer: &SignerStanding) -> String {
     signer.key.to_string().chars().take(SHORT_ID).collect()
 }
 
-fn as_json(waiting: &Waiting, roles: &[RoleStanding]) -> Value {
+fn as_json(waiting: &Waiting, roles: Option<&[RoleStanding]>) -> Value {
     let change = |(number, staged): (usize, &Staged)| {
         let change = &staged.change;
         json!({
@@ -170,7 +178,7 @@ fn as_json(waiting: &Waiting, roles: &[RoleStanding]) -> Value {
         "changes": waiting.staged.iter().enumerate().map(change).collect::<Vec<_>>(),
         "outbox": waiting.outbox,
         "rotation": waiting.rotation.as_ref().map(ToString::to_string),
-        "roles": roles.iter().map(role_json).collect::<Vec<_>>(),
+        "roles": roles.map(|roles| roles.iter().map(role_json).collect::<Vec<_>>()),
     })
 }
 
@@ -250,11 +258,11 @@ mod tests {
     fn what_waits_is_told() {
         let gun = "example.com/a".parse().unwrap();
         let waiting = Waiting { staged: Vec::new(), outbox: true, rotation: Some(Role::Targets) };
-        let text = as_text(&gun, &waiting, &[]);
+        let text = as_text(&gun, &waiting, Some(&[]));
         for words in ["No unpublished changes", "signed and not posted", "--resume", "asks the server"] {
             assert!(text.contains(words), "{text}");
         }
-        let told = as_json(&waiting, &[role(Role::Targets, 1, &[])]);
+        let told = as_json(&waiting, Some(&[role(Role::Targets, 1, &[])]));
         assert_eq!(told.pointer("/roles/0/days_left").and_then(Value::as_i64), Some(12));
         assert_eq!(told.pointer("/rotation").and_then(Value::as_str), Some("targets"));
     }
