@@ -137,7 +137,8 @@ impl Round<'_> {
             }
             Err(error @ ServerError::Rejected { .. }) => {
                 self.dir.clear_outbox()?;
-                Err(error.into())
+                // what fitted before somebody else published fits no more
+                if self.still_at(outbox.base).await? { Err(error.into()) } else { Ok(Posted::Lost) }
             }
             Err(error) => {
                 tracing::warn!("what was signed is kept, and the next publish posts it first");

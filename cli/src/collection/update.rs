@@ -73,13 +73,23 @@ impl Update<'_> {
         loop {
             let ahead = ahead.take().unwrap_or_else(|| Ahead::start(self.dir));
             let (root, before) = self.root(former.as_ref(), edition).await?;
-            match self.below(root, former.as_ref(), ahead).await? {
-                Below::Complete(trusted) => return Ok(Trusted { roots_before: before, ..*trusted }),
-                Below::OtherRoot(named) if attempt < ATTEMPTS => {
+            let used = root.version();
+            match self.below(root, former.as_ref(), ahead).await {
+                Ok(Below::Complete(trusted)) => return Ok(Trusted { roots_before: before, ..*trusted }),
+                Ok(Below::OtherRoot(named)) if attempt < ATTEMPTS => {
                     attempt = attempt.saturating_add(1);
                     edition = named.map_or(Edition::Current, Edition::Hash);
                 }
-                Below::OtherRoot(_) => return Err(self.invalid(&Role::Snapshot, RoleProblem::OtherRoot)),
+                Ok(Below::OtherRoot(_)) => return Err(self.invalid(&Role::Snapshot, RoleProblem::OtherRoot)),
+                // a key may have been rotated since the root was asked for
+                Err(error) if attempt < ATTEMPTS && is_unsigned(&error) => {
+                    attempt = attempt.saturating_add(1);
+                    edition = Edition::Current;
+                    if self.root(former.as_ref(), edition).await?.0.version() == used {
+                        return Err(error);
+                    }
+                }
+                Err(error) => return Err(error),
             }
         }
     }
@@ -550,6 +560,11 @@ fn top_level<'a>(root: &'a Root, before: Option<&'a Root>, role: &Role) -> Signe
     let none = || RoleKeys { key_ids: Vec::new(), threshold: 0 };
     let listed = |root: &Root| root.role_keys(role).cloned().unwrap_or_else(none);
     Signers { keys: &root.keys, role: listed(root), former: before.map(|root| (&root.keys, listed(root))) }
+}
+
+/// Whether metadata is not signed by the keys that root lists.
+fn is_unsigned(error: &CollectionError) -> bool {
+    matches!(error, CollectionError::Invalid { problem: RoleProblem::Verify(VerifyError::Threshold { .. }), .. })
 }
 
 fn wrong(role: &Role) -> RoleProblem {
