@@ -200,6 +200,68 @@ fn of_several_keys_either_signs_until_it_is_taken_away() -> Result<()> {
 }
 
 #[test]
+fn two_of_a_delegation_s_keys_must_sign_if_that_is_wanted() -> Result<()> {
+    let team = Team::with_collection()?;
+    for name in ["ann", "bob"] {
+        team.delegate(name)?;
+    }
+    let add = |line: &str| team.admin(Ours, &format!("delegation add {GUN} {line}"));
+    add("targets/both ann.crt --all-paths --threshold 2")?.refused()?.says(&["has 1 keys, of which 2 cannot sign"])?;
+    team.nothing_is_staged("admin")?;
+    let looked = add("targets/both ann.crt bob.crt --all-paths --threshold 2 --dry-run")?.ok()?;
+    looked.says(&[
+        "+ delegation targets/both",
+        "~ threshold of targets/both: 1 to 2",
+        "+ path \"\" of targets/both",
+    ])?;
+    team.nothing_is_staged("admin")?;
+    add("-p targets/both ann.crt bob.crt --all-paths --threshold 2")?.ok()?;
+    team.stranger_sees(&format!("delegation list {GUN}"))?.says(&["targets/both", "2"])?;
+
+    // Ann alone is not enough, and is told whose key is missing; with Bob's key beside hers she is.
+    let line = format!("add -p {GUN} v1 one -r targets/both");
+    let refused = team.say("ann", Ours, &line)?.refused()?;
+    refused.says(&["2 keys must sign it, and 1 of them are at hand", &team.key_id("bob")?])?;
+    team.say("ann", Ours, "key import bob.key -r user")?.ok()?;
+    team.say("ann", Ours, &format!("publish {GUN}"))?.ok()?;
+    team.stranger_sees(&format!("list {GUN}"))?.says(&["v1", "targets/both"])?;
+
+    // Back to one, which either gives.
+    add("-p targets/both --threshold 1")?.ok()?;
+    team.say("bob", Ours, &format!("add -p {GUN} v2 two -r targets/both"))?.ok()?;
+    team.stranger_sees(&format!("list {GUN}"))?.says(&["v1", "v2"])?;
+    Ok(())
+}
+
+#[test]
+fn a_look_at_a_change_stages_nothing() -> Result<()> {
+    let team = Team::with_collection()?;
+    team.delegate("ann")?;
+    team.admin(Ours, &format!("delegation add -p {GUN} targets/a ann.crt --all-paths"))?.ok()?;
+    team.admin(Ours, &format!("add -p {GUN} v1 one"))?.ok()?;
+    for (line, words) in [
+        ("add --dry-run G v2 two", "+ target \"v2\""),
+        (
+            "addhash --dry-run G v2 7 --sha256 0000000000000000000000000000000000000000000000000000000000000000",
+            "+ target",
+        ),
+        ("remove --dry-run G v1", "- target \"v1\""),
+        ("witness --dry-run G targets", "the same content"),
+        ("delegation remove --dry-run G targets/a", "- delegation targets/a"),
+        ("delegation add --dry-run G targets/b ann.pub --paths x/", "+ path \"x/\" of targets/b"),
+    ] {
+        team.admin(Ours, &line.replace('G', GUN))?.ok()?.says(&[words])?;
+        team.nothing_is_staged("admin")?;
+    }
+    let purge = format!("delegation purge --dry-run {GUN} --key {}", team.key_id("ann")?);
+    team.admin(Ours, &purge)?.ok()?.says(&["- key"])?;
+    team.nothing_is_staged("admin")?;
+    let unfit = team.admin(Ours, &format!("add --dry-run {GUN} v2 two -r targets/none"))?.refused()?;
+    unfit.says(&["delegation does not exist"])?;
+    Ok(())
+}
+
+#[test]
 fn a_purge_takes_a_key_out_of_every_delegation() -> Result<()> {
     for program in [Ours, Real] {
         let team = Team::with_collection()?;

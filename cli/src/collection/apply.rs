@@ -140,6 +140,7 @@ fn change_delegation(
     let holder = draft.targets.entry(parent.clone()).or_insert_with(|| empty_targets(now));
     let known = holder.delegations.roles.iter().find(|entry| entry.name == *name).cloned();
     let mut entry = match (known, change.action.as_str(), edit.threshold) {
+        (Some(entry), "update", threshold @ 1..) => DelegatedRole { threshold, ..entry },
         (Some(entry), _, _) => entry,
         (None, "create", threshold @ 1..) => {
             DelegatedRole { name: name.clone(), key_ids: Vec::new(), paths: Vec::new(), threshold }
@@ -334,6 +335,12 @@ mod tests {
         assert_eq!(dirty(&draft), ["targets", "targets/r"]);
         let entry = draft.targets[&Role::Targets].delegations.roles[0].clone();
         assert_eq!((entry.key_ids, entry.paths, entry.threshold), (vec![key(B).key_id()], vec!["r/".to_owned()], 1));
+        // Notary stages a threshold of 1 with every key; of a delegation that is there only a change of its own counts
+        for (action, after) in [("update", 3), ("create", 3), ("update", 1)] {
+            let data = format!(r#"{{"threshold":{}}}"#, if action == "create" { 1 } else { after });
+            run(&mut draft, &keyring, &[change(action, "delegation", "targets/r", "", &data)]).unwrap();
+            assert_eq!(draft.targets[&Role::Targets].delegations.roles[0].threshold, after);
+        }
         let id = key(B).canonical_id();
         run(&mut draft, &keyring, &[change("update", "delegation", "targets/r", "", r#"{"clear_paths":true}"#)])
             .unwrap();

@@ -143,10 +143,15 @@ impl Outlook {
                     // it is new, so it lists nothing yet
                     self.read.insert(role.clone());
                 }
-                self.listed.entry(role).or_default().take(&edit);
+                let listed = self.listed.entry(role).or_default();
+                // the threshold of a delegation that is there stays
+                listed.threshold = if listed.threshold == 0 { edit.threshold } else { listed.threshold };
+                listed.take(&edit);
             }
             (_, Some(edit)) => {
                 if let Some(listed) = self.listed.get_mut(&role) {
+                    let is_changed = change.action == "update" && edit.threshold > 0;
+                    listed.threshold = if is_changed { edit.threshold } else { listed.threshold };
                     listed.take(&edit);
                 }
             }
@@ -180,8 +185,6 @@ impl Listed {
     }
 
     fn take(&mut self, edit: &Edit) {
-        // the threshold of a delegation that is there stays
-        self.threshold = if self.threshold == 0 { edit.threshold } else { self.threshold };
         self.drop_keys(&edit.remove_keys);
         self.keys.extend(edit.add_keys.iter().map(|key: &PublicKey| (key.key_id(), key.canonical_id())));
         self.paths.retain(|path| !edit.clear_paths && !edit.remove_paths.contains(path));

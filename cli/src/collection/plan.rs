@@ -12,7 +12,10 @@ use super::{
     link::Link,
     publish::{Round, State, in_order},
 };
-use crate::{context::Context, trustdir::GunDir};
+use crate::{
+    context::Context,
+    trustdir::{GunDir, change::Change, changelist::Staged},
+};
 
 /// What would be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +58,7 @@ pub struct PlannedRole {
     pub changes: Vec<diff::Change>,
 }
 
-/// Finds out what `publish` would do.
+/// Finds out what `publish` would do, if `more` were staged too.
 ///
 /// # Errors
 /// As `publish`, as far as it can be known before anything is signed.
@@ -63,6 +66,7 @@ pub async fn plan(
     context: &mut Context,
     gun: &Gun,
     errand: &Errand,
+    more: Vec<Change>,
     now: OffsetDateTime,
 ) -> Result<Plan, CollectionError> {
     let dir = GunDir::new(&context.trust_dir, gun);
@@ -77,13 +81,19 @@ pub async fn plan(
         None if errand.may_begin() => return Ok(Plan { stands: Stands::Nowhere, outbox, roles: Vec::new() }),
         None => return Err(round.nowhere().into()),
     };
-    let roles = round.planned(&state, &keyring)?;
+    let roles = round.planned(&state, &keyring, more)?;
     Ok(Plan { stands, outbox, roles })
 }
 
 impl Round<'_> {
-    fn planned(&self, state: &State, keyring: &Keyring) -> Result<Vec<PlannedRole>, CollectionError> {
-        let all = self.dir.changes()?;
+    fn planned(
+        &self,
+        state: &State,
+        keyring: &Keyring,
+        more: Vec<Change>,
+    ) -> Result<Vec<PlannedRole>, CollectionError> {
+        let mut all = self.dir.changes()?;
+        all.extend(more.into_iter().map(Staged::only_thought_of));
         let mut draft = self.draft(state, &self.errand.changes(&all), keyring)?;
         self.drop_what_cannot_be_renewed(&mut draft, state.trusted(), keyring);
         let mut roles = Vec::new();

@@ -22,6 +22,7 @@ pub mod remove;
 pub mod renew;
 pub mod reset;
 mod secret_file;
+pub mod staging;
 pub mod status;
 pub mod target;
 pub mod token;

@@ -11,6 +11,7 @@ use crate::{
     },
     context::Context,
     exit::CliError,
+    trustdir::change::Change,
 };
 
 /// As much of a change list as a person reads.
@@ -23,7 +24,7 @@ pub(super) enum As {
     Json,
 }
 
-/// Shows what a publication would do. `beforehand` are sentences about what it would make or ask for first.
+/// Shows what a publication would do, if `more` were staged too. `beforehand` are sentences about what it would make or ask for first.
 ///
 /// # Errors
 /// [`CliError`], as the publication itself as far as it can be known.
@@ -31,10 +32,11 @@ pub(super) async fn show(
     context: &mut Context,
     gun: &Gun,
     errand: &Errand,
+    more: Vec<Change>,
     beforehand: &[String],
     shape: As,
 ) -> Result<(), CliError> {
-    let plan = plan(context, gun, errand, OffsetDateTime::now_utc()).await?;
+    let plan = plan(context, gun, errand, more, OffsetDateTime::now_utc()).await?;
     match shape {
         As::Json => context.out.json(&as_json(gun, &plan, beforehand)),
         As::Text => context.out.bytes(as_text(gun, &plan, beforehand).as_bytes()),

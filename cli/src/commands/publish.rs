@@ -44,7 +44,7 @@ pub async fn run(context: &mut Context, args: PublishArgs) -> Result<(), CliErro
     let errand = Errand::Staged { skip };
     if args.dry_run {
         let shape = if args.json { As::Json } else { As::Text };
-        return plan::show(context, &gun, &errand, &[], shape).await;
+        return plan::show(context, &gun, &errand, Vec::new(), &[], shape).await;
     }
     context.out.line(&format!("Pushing changes to {gun}"))?;
     publish(context, &gun, &errand).await

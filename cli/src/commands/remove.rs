@@ -1,15 +1,12 @@
 //! `remove`: stages the removal of a target.
 
 use clap::Args;
-use time::OffsetDateTime;
 
-use super::names::{gun, holding_roles};
-use crate::{
-    commands::publish,
-    context::Context,
-    exit::CliError,
-    trustdir::{GunDir, change::Change},
+use super::{
+    names::{gun, holding_roles},
+    staging::{Then, stage},
 };
+use crate::{context::Context, exit::CliError, trustdir::change::Change};
 
 /// Removes a target from a trusted collection.
 #[derive(Debug, Args)]
@@ -23,9 +20,8 @@ pub struct RemoveArgs {
     /// Delegation roles to remove this target from
     #[arg(short = 'r', long, value_delimiter = ',', value_name = "ROLES")]
     roles: Vec<String>,
-    /// Auto-publish staged changes
-    #[arg(short = 'p', long)]
-    publish: bool,
+    #[command(flatten)]
+    then: Then,
 }
 
 /// Runs `remove`.
@@ -35,8 +31,7 @@ pub struct RemoveArgs {
 pub async fn run(context: &mut Context, args: RemoveArgs) -> Result<(), CliError> {
     let gun = gun(&args.gun)?;
     let roles = holding_roles(&args.roles)?;
-    let changes: Vec<_> = roles.iter().map(|role| Change::remove_target(role.as_str(), &args.target)).collect();
-    GunDir::new(&context.trust_dir, &gun).stage(&changes, OffsetDateTime::now_utc())?;
-    context.out.line(&format!("Removal of {} from {gun} staged for next publish.", args.target))?;
-    if args.publish { publish::automatically(context, &gun).await } else { Ok(()) }
+    let changes = roles.iter().map(|role| Change::remove_target(role.as_str(), &args.target)).collect();
+    let said = format!("Removal of {} from {gun} staged for next publish.", args.target);
+    stage(context, &gun, changes, &said, &args.then).await
 }

@@ -47,7 +47,7 @@ pub async fn run(context: &mut Context, args: RenewArgs) -> Result<(), CliError>
     let errand = Errand::Renew(roles);
     if args.dry_run {
         let shape = if args.json { As::Json } else { As::Text };
-        return plan::show(context, &gun, &errand, &[], shape).await;
+        return plan::show(context, &gun, &errand, Vec::new(), &[], shape).await;
     }
     let renewed = publish(context, &gun, &errand, OffsetDateTime::now_utc()).await?;
     if args.json {

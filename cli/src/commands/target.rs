@@ -9,12 +9,11 @@ use clap::Args;
 use signet_tuf::{Delegations, Expires, Gun, Hashes, Metadata, Role, Target, Targets, Version, json, notary1};
 use time::OffsetDateTime;
 
-use super::{names::holding_roles, publish};
-use crate::{
-    context::Context,
-    exit::CliError,
-    trustdir::{GunDir, change::Change},
+use super::{
+    names::holding_roles,
+    staging::{self, Then},
 };
+use crate::{context::Context, exit::CliError, trustdir::change::Change};
 
 /// Flags of `add` and `addhash`.
 #[derive(Debug, Args)]
@@ -25,9 +24,8 @@ pub struct HowToStage {
     /// JSON file with custom data of the target
     #[arg(long, value_name = "FILE")]
     custom: Option<PathBuf>,
-    /// Auto-publish staged changes
-    #[arg(short = 'p', long)]
-    publish: bool,
+    #[command(flatten)]
+    then: Then,
 }
 
 /// Stages a target of this size and these digests, says so, and publishes it if that is wanted.
@@ -43,10 +41,8 @@ pub(super) async fn stage(
     let custom = how.custom.as_deref().map(custom_data).transpose()?;
     let target = Target { length, hashes, custom };
     must_be_signable(name, &target)?;
-    let changes: Vec<_> = roles.iter().map(|role| Change::add_target(role.as_str(), name, &target)).collect();
-    GunDir::new(&context.trust_dir, gun).stage(&changes, OffsetDateTime::now_utc())?;
-    context.out.line(said)?;
-    if how.publish { publish::automatically(context, gun).await } else { Ok(()) }
+    let changes = roles.iter().map(|role| Change::add_target(role.as_str(), name, &target)).collect();
+    staging::stage(context, gun, changes, said, &how.then).await
 }
 
 /// A file's content.

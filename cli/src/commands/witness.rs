@@ -2,9 +2,11 @@
 
 use clap::Args;
 use signet_tuf::{Gun, Role};
-use time::OffsetDateTime;
 
-use super::{names::gun, publish};
+use super::{
+    names::gun,
+    staging::{Then, stage},
+};
 use crate::{
     collection::outlook::{Outlook, Standing},
     context::Context,
@@ -22,9 +24,8 @@ pub struct WitnessArgs {
     /// targets, or delegations like targets/releases
     #[arg(value_name = "ROLE", required = true)]
     roles: Vec<String>,
-    /// Auto-publish staged changes
-    #[arg(short = 'p', long)]
-    publish: bool,
+    #[command(flatten)]
+    then: Then,
 }
 
 /// Runs `witness`.
@@ -34,16 +35,14 @@ pub struct WitnessArgs {
 pub async fn run(context: &mut Context, args: WitnessArgs) -> Result<(), CliError> {
     let gun = gun(&args.gun)?;
     let roles = args.roles.iter().map(|text| role(text)).collect::<Result<Vec<_>, _>>()?;
-    let dir = GunDir::new(&context.trust_dir, &gun);
-    warn(&gun, &Outlook::of(&dir), &roles);
-    let changes: Vec<_> = roles.iter().map(|role| Change::witness(role.as_str())).collect();
-    dir.stage(&changes, OffsetDateTime::now_utc())?;
+    warn(&gun, &Outlook::of(&GunDir::new(&context.trust_dir, &gun)), &roles);
+    let changes = roles.iter().map(|role| Change::witness(role.as_str())).collect();
     let names: Vec<_> = roles.iter().map(Role::as_str).collect();
-    context.out.line(&format!(
+    let said = format!(
         "The following roles were successfully marked for witnessing on the next publish:\n\t- {}",
         names.join("\n\t- ")
-    ))?;
-    if args.publish { publish::automatically(context, &gun).await } else { Ok(()) }
+    );
+    stage(context, &gun, changes, &said, &args.then).await
 }
 
 /// Notary takes any word here, and no publication succeeds after that.

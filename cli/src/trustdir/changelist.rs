@@ -27,6 +27,15 @@ pub struct Staged {
     stamp: Stamp,
 }
 
+impl Staged {
+    /// A change that is not staged, to see what it would do.
+    #[must_use]
+    pub fn only_thought_of(change: Change) -> Self {
+        let digest = Digest::of(change.to_file().as_bytes());
+        Self { name: "not staged".to_owned(), digest, change, stamp: Stamp::default() }
+    }
+}
+
 impl GunDir {
     pub(super) fn changelist(&self) -> PathBuf {
         self.base.join("changelist")
@@ -207,7 +216,7 @@ impl Folder {
 }
 
 /// Changes whenever the file does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Stamp {
     inode: u64,
     bytes: i64,

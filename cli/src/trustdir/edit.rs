@@ -10,7 +10,7 @@ const NEW_THRESHOLD: u32 = 1;
 /// What is added to a delegation and what is taken out of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Edit {
-    /// How many keys must sign, if the delegation is new.
+    /// How many keys must sign: of a new delegation, or, in a change of its own, of one that is there. 0 for none of both.
     pub threshold: u32,
     /// Keys to add.
     pub add_keys: Vec<PublicKey>,
@@ -58,6 +58,12 @@ impl Edit {
     #[must_use]
     pub fn add_paths(paths: Vec<String>) -> Self {
         Self { add_paths: paths, ..Self::default() }
+    }
+
+    /// Another number of keys that must sign in a delegation that is there. Notary 0.7 passes over it.
+    #[must_use]
+    pub fn threshold(threshold: u32) -> Self {
+        Self { threshold, ..Self::default() }
     }
 
     /// Takes keys out, by canonical ID.

@@ -1,9 +1,9 @@
 //! `delegation add`: stages keys or paths for a delegation.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use clap::Args;
-use signet_tuf::{DelegationName, Gun, Role};
+use signet_tuf::{DelegationName, Gun, KeyId, PublicKey, Role};
 use time::OffsetDateTime;
 
 use super::{
@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     collection::outlook::{Outlook, Standing},
-    commands::{names::gun, publish},
+    commands::{
+        names::gun,
+        staging::{Then, stage},
+    },
     context::Context,
     exit::CliError,
     trustdir::{GunDir, change::Change, edit::Edit},
@@ -28,7 +31,7 @@ pub(super) struct AddArgs {
     #[arg(value_name = "ROLE")]
     role: String,
     /// Certificates or public keys of the delegates, PEM
-    #[arg(value_name = "PEM", required_unless_present_any = ["paths", "all_paths"])]
+    #[arg(value_name = "PEM", required_unless_present_any = ["paths", "all_paths", "threshold"])]
     files: Vec<PathBuf>,
     /// Beginnings of the target names that it may hold, with commas between
     #[arg(long, value_name = "PATHS")]
@@ -36,9 +39,11 @@ pub(super) struct AddArgs {
     /// It may hold every name
     #[arg(long)]
     all_paths: bool,
-    /// Auto-publish staged changes
-    #[arg(short = 'p', long)]
-    publish: bool,
+    /// How many of its keys must sign [default: 1 for a new delegation; of one that is there it stays]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    threshold: Option<u32>,
+    #[command(flatten)]
+    then: Then,
 }
 
 /// Runs `delegation add`.
@@ -55,27 +60,34 @@ pub(super) async fn run(context: &mut Context, args: AddArgs) -> Result<(), CliE
         Paths::All => vec![String::new()],
         Paths::These(paths) => paths,
     };
-    let dir = GunDir::new(&context.trust_dir, &gun);
     let addition = Addition { gun: &gun, role: Role::Delegation(name), paths: &paths };
-    let outlook = Outlook::of(&dir);
+    let outlook = Outlook::of(&GunDir::new(&context.trust_dir, &gun));
     addition.must_fit(&outlook)?;
     if keys.is_empty() {
         addition.must_be_there(&outlook)?;
     } else {
         addition.warn_without_paths(&outlook);
     }
+    if let Some(threshold) = args.threshold {
+        addition.must_have_keys(&outlook, &keys, threshold)?;
+    }
 
     let ids: Vec<_> = keys.iter().map(|key| key.canonical_id().to_string()).collect();
     let mut changes = Vec::new();
     if !keys.is_empty() {
-        changes.push(Change::add_to_delegation(&args.role, &Edit::add_keys(keys)));
+        let edit = Edit::add_keys(keys);
+        let threshold = args.threshold.unwrap_or(edit.threshold);
+        changes.push(Change::add_to_delegation(&args.role, &Edit { threshold, ..edit }));
+    }
+    // it would stay as it is in a delegation that is there
+    if let Some(threshold) = args.threshold.filter(|_| outlook.standing(&addition.role) != Standing::Absent) {
+        changes.push(Change::take_from_delegation(&args.role, &Edit::threshold(threshold)));
     }
     if !paths.is_empty() {
         changes.push(Change::add_to_delegation(&args.role, &Edit::add_paths(paths.clone())));
     }
-    dir.stage(&changes, now)?;
-    context.out.line(&said(&gun, &args.role, &ids, &paths))?;
-    if args.publish { publish::automatically(context, &gun).await } else { Ok(()) }
+    let said = said(&gun, &args.role, &ids, &paths);
+    stage(context, &gun, changes, &said, &args.then).await
 }
 
 fn new_name(text: &str) -> Result<DelegationName, CliError> {
@@ -129,6 +141,22 @@ impl Addition<'_> {
         Err(CliError::with_remedy(
             format!("{role} does not exist, and a new delegation needs a key"),
             format!("name the certificate of a delegate, too: delegation add {gun} {role} PEM; nothing was staged"),
+        ))
+    }
+
+    fn must_have_keys(&self, outlook: &Outlook, added: &[PublicKey], threshold: u32) -> Result<(), CliError> {
+        let known = match outlook.standing(&self.role) {
+            Standing::There(listed) => listed.keys.values().copied().collect(),
+            Standing::Absent => BTreeSet::new(),
+            Standing::Unknown => return Ok(()),
+        };
+        let keys: BTreeSet<KeyId> = known.into_iter().chain(added.iter().map(PublicKey::canonical_id)).collect();
+        if keys.len() >= usize::try_from(threshold).unwrap_or(usize::MAX) {
+            return Ok(());
+        }
+        Err(CliError::with_remedy(
+            format!("{} has {} keys, of which {threshold} cannot sign", self.role, keys.len()),
+            "name more certificates, or lower --threshold; nothing was staged",
         ))
     }
 

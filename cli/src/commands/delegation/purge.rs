@@ -1,12 +1,14 @@
 //! `delegation purge`: stages the removal of keys from every delegation.
 
 use clap::Args;
-use time::OffsetDateTime;
 
 use super::{key_ids, said_of_unknown};
 use crate::{
     collection::outlook::Outlook,
-    commands::{names::gun, publish},
+    commands::{
+        names::gun,
+        staging::{Then, stage},
+    },
     context::Context,
     exit::CliError,
     trustdir::{GunDir, change::Change, edit::Edit},
@@ -24,9 +26,8 @@ pub(super) struct PurgeArgs {
     /// IDs of the keys to remove, as `delegation list` shows them
     #[arg(long = "key", value_delimiter = ',', required = true, value_name = "KEYIDS")]
     keys: Vec<String>,
-    /// Auto-publish staged changes
-    #[arg(short = 'p', long)]
-    publish: bool,
+    #[command(flatten)]
+    then: Then,
 }
 
 /// Runs `delegation purge`.
@@ -36,15 +37,13 @@ pub(super) struct PurgeArgs {
 pub(super) async fn run(context: &mut Context, args: PurgeArgs) -> Result<(), CliError> {
     let gun = gun(&args.gun)?;
     let ids = key_ids(&args.keys)?;
-    let dir = GunDir::new(&context.trust_dir, &gun);
-    warn(&Outlook::of(&dir), &ids);
+    warn(&Outlook::of(&GunDir::new(&context.trust_dir, &gun)), &ids);
     let change = Change::take_from_delegation(EVERY_DELEGATION, &Edit::remove_keys(ids.clone()));
-    dir.stage(&[change], OffsetDateTime::now_utc())?;
-    context.out.line(&format!(
+    let said = format!(
         "Removal of the following keys from all delegations in {gun} staged for next publish:\n\t- {}",
         ids.join("\n\t- ")
-    ))?;
-    if args.publish { publish::automatically(context, &gun).await } else { Ok(()) }
+    );
+    stage(context, &gun, vec![change], &said, &args.then).await
 }
 
 /// Says which keys nobody has, and which delegations will be left without enough.

@@ -2,7 +2,6 @@
 
 use clap::Args;
 use signet_tuf::{DelegationName, Gun, Role};
-use time::OffsetDateTime;
 
 use super::{
     key_ids,
@@ -11,7 +10,10 @@ use super::{
 };
 use crate::{
     collection::outlook::{Listed, Outlook, Standing},
-    commands::{names::gun, publish},
+    commands::{
+        names::gun,
+        staging::{Then, stage},
+    },
     context::Context,
     exit::{CliError, Face},
     prompt::Answer,
@@ -39,9 +41,8 @@ pub(super) struct RemoveArgs {
     /// Answer yes
     #[arg(short = 'y', long)]
     yes: bool,
-    /// Auto-publish staged changes
-    #[arg(short = 'p', long)]
-    publish: bool,
+    #[command(flatten)]
+    then: Then,
 }
 
 /// Runs `delegation remove`.
@@ -54,21 +55,22 @@ pub(super) async fn run(context: &mut Context, args: RemoveArgs) -> Result<(), C
     let role = Role::Delegation(name(&args.role)?);
     let ids = key_ids(&args.keys)?;
     let paths = Paths::parse(AllPaths::from(args.all_paths), &args.paths)?;
-    let dir = GunDir::new(&context.trust_dir, &gun);
-    let outlook = Outlook::of(&dir);
+    let outlook = Outlook::of(&GunDir::new(&context.trust_dir, &gun));
     let removal = Removal { gun: &gun, role, ids: &ids, paths: &paths, outlook: &outlook };
 
     removal.warn();
     let changes = if removal.is_of_all() {
-        removal.confirm_all(context, args.yes.into())?;
+        if args.then.changes_something() {
+            removal.confirm_all(context, args.yes.into())?;
+        }
         vec![Change::remove_delegation(&args.role)]
     } else {
-        removal.confirm_keys(context, args.yes.into())?;
+        if args.then.changes_something() {
+            removal.confirm_keys(context, args.yes.into())?;
+        }
         removal.changes()
     };
-    dir.stage(&changes, OffsetDateTime::now_utc())?;
-    context.out.line(&removal.said())?;
-    if args.publish { publish::automatically(context, &gun).await } else { Ok(()) }
+    stage(context, &gun, changes, &removal.said(), &args.then).await
 }
 
 fn name(text: &str) -> Result<DelegationName, CliError> {

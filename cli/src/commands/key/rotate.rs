@@ -233,7 +233,7 @@ async fn preview(context: &mut Context, gun: &Gun, role: Role, args: &RotateArgs
     let beforehand = beforehand(&role, args);
     let errand = Errand::Intended { role, threshold: args.threshold, by };
     let shape = if args.json { As::Json } else { As::Text };
-    plan::show(context, gun, &errand, &beforehand, shape).await
+    plan::show(context, gun, &errand, Vec::new(), &beforehand, shape).await
 }
 
 /// What happens before anything is signed, and after it is published.
