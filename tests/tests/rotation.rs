@@ -326,6 +326,29 @@ fn keys_from_files_take_over() -> Result<()> {
 }
 
 #[test]
+fn a_root_key_that_only_gets_company_keeps_its_certificate() -> Result<()> {
+    let stage = published()?;
+    let listed = || -> Result<BTreeSet<String>> {
+        let root = served(&stage, "root")?;
+        let ids = root.pointer("/signed/roles/root/keyids").and_then(Value::as_array).context("no key IDs")?;
+        Ok(ids.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+    };
+    let first = key_files(&stage.home.trust(), "root")?.pop_first().context("a root key")?;
+    let before = listed()?;
+    stage.signet(["key", "generate"])?.ok()?;
+    let both = key_files(&stage.home.trust(), "root")?.into_iter().collect::<Vec<_>>().join(",");
+    rotate(&stage, &["root", "-y", "--to", &both])?.ok()?;
+    let after = listed()?;
+    assert!(after.len() == 2 && after.is_superset(&before), "{before:?} {after:?}");
+    rotate(&stage, &["root", "-y", "--to", &first])?.ok()?;
+    assert_eq!(listed()?, before, "alone again, it is still known by that certificate");
+    rotate(&stage, &["root", "-y", "--to", &first])?.ok()?;
+    assert!(listed()?.is_disjoint(&before), "the same key alone gets a new certificate");
+    stage.stranger(["list", GUN])?.ok()?.says(&["one"])?;
+    Ok(())
+}
+
+#[test]
 fn old_clients_follow_a_root_that_older_keys_signed_too() -> Result<()> {
     let stage = published()?;
     let roots = |stage: &Stage| -> Result<usize> {

@@ -109,6 +109,15 @@ pub async fn init(
     initialise(context, &dir, server, root_key, wish, now).await
 }
 
+/// Whether the collection can be made; makes nothing.
+///
+/// # Errors
+/// [`CollectionError::Exists`], or what the server says.
+pub async fn look(context: &Context, gun: &Gun, wish: Wish) -> Result<(), CollectionError> {
+    let link = Link::open(&context.server).await?;
+    must_be_new(&GunDir::new(&context.trust_dir, gun), link.online()?, wish).await
+}
+
 /// What the server serves cannot be replaced by a first root, so no wish gets past it; a copy here can be given up.
 pub(super) async fn must_be_new(dir: &GunDir, server: &Server, wish: Wish) -> Result<(), CollectionError> {
     let exists = |place: String| CollectionError::Exists { gun: dir.gun().to_string(), place };

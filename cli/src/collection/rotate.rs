@@ -14,7 +14,7 @@ use super::{
     init::ALGORITHM,
     link::Link,
     publish::{Published, locked},
-    update::{Purpose, Update},
+    update::{Purpose, SOON, Update},
 };
 use crate::{
     agent::Place,
@@ -163,7 +163,7 @@ async fn begin(
         let (gun, role) = (dir.gun().to_string(), wish.role.to_string());
         return Err(CollectionError::TooFewKeys { gun, role, threshold, given });
     }
-    let keys = made(context, dir, server, &wish, now).await?;
+    let keys = made(context, dir, server, &wish, root, now).await?;
     let kept = |id: &KeyId| keys.iter().any(|key| key.canonical_id() == *id);
     let replaced = canonical_ids(&root.keys, present).filter(|id| !kept(id)).collect();
     Ok(Rotation { role: wish.role, keys, threshold, replaced, legacy: wish.legacy })
@@ -203,6 +203,7 @@ async fn made(
     dir: &GunDir,
     server: &Server,
     wish: &Wish,
+    root: &Root,
     now: OffsetDateTime,
 ) -> Result<Vec<PublicKey>, CollectionError> {
     let gun = dir.gun();
@@ -217,11 +218,31 @@ async fn made(
             vec![key]
         }
     };
+    let staying = staying(root, &wish.role, &at_hand, now);
     let mut keys = Vec::with_capacity(at_hand.len());
     for key in at_hand {
-        keys.push(public(context, gun, &wish.role, &key, now).await?);
+        match staying.iter().find(|known| known.canonical_id().to_string() == key.key_id) {
+            Some(known) => keys.push((*known).clone()),
+            None => keys.push(public(context, gun, &wish.role, &key, now).await?),
+        }
     }
     Ok(keys)
+}
+
+/// What the role lists already of its new keys, to be listed as it is: a root key that only gets company keeps its
+/// certificate, by which readers may have pinned it. If the keys are the very same, or its certificate ends soon, it gets
+/// another.
+fn staying<'a>(root: &'a Root, role: &Role, new: &[v1::Key], now: OffsetDateTime) -> Vec<&'a PublicKey> {
+    let Some(listed) = root.role_keys(role) else { return Vec::new() };
+    let known: Vec<&PublicKey> = listed.key_ids.iter().filter_map(|id| root.keys.get(id)).collect();
+    let is_new = |key: &v1::Key| !known.iter().any(|known| known.canonical_id().to_string() == key.key_id);
+    if new.len() == known.len() && !new.iter().any(is_new) {
+        return Vec::new();
+    }
+    let lasts = |key: &&PublicKey| {
+        key.certificate().is_none_or(|certificate| certificate.not_after() > now.saturating_add(SOON))
+    };
+    known.into_iter().filter(lasts).collect()
 }
 
 /// A key as root lists it.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     collection::{
-        init::{NEVER_ROOT, NewCollection, RootKey, SnapshotKey, Wish, init, root_key, why_not_root},
+        init::{NEVER_ROOT, NewCollection, RootKey, SnapshotKey, Wish, init, look, root_key, why_not_root},
         root_certificate::{at_hand, of_key},
     },
     commands::publish,
@@ -46,6 +46,9 @@ pub struct InitArgs {
     /// Let the server keep the snapshot key and sign snapshots
     #[arg(long)]
     server_managed_snapshot: bool,
+    /// Show what would be made, and make nothing
+    #[arg(long, conflicts_with = "publish")]
+    dry_run: bool,
 }
 
 /// The root key that was named.
@@ -120,13 +123,31 @@ pub async fn run(context: &mut Context, args: InitArgs) -> Result<(), CliError> 
         RootKey::Brought { opened, .. } => Some(opened.key.key_id.clone()),
         RootKey::ToMake => None,
     };
-    if let Some(id) = said {
-        context.out.line(&format!("Root key found, using: {id}"))?;
-    }
     let wish = Wish {
         snapshot: if args.server_managed_snapshot { SnapshotKey::Servers } else { SnapshotKey::Ours },
         new_collection: if args.new_collection { NewCollection::Accept } else { NewCollection::Ask },
     };
+    if args.dry_run {
+        look(context, &gun, wish).await?;
+        return context.out.bytes(would_make(&gun, said.as_deref(), wish).as_bytes());
+    }
+    if let Some(id) = said {
+        context.out.line(&format!("Root key found, using: {id}"))?;
+    }
     init(context, &gun, key, wish, now).await?;
     if args.publish { publish::automatically(context, &gun).await } else { Ok(()) }
+}
+
+fn would_make(gun: &Gun, root_key: Option<&str>, wish: Wish) -> String {
+    let root = root_key.map_or_else(|| "a new root key".to_owned(), |id| format!("root key {id}"));
+    let snapshot = match wish.snapshot {
+        SnapshotKey::Ours => "  snapshot version 1, signed by a new key\n",
+        SnapshotKey::Servers => "  the server makes a snapshot key, and signs snapshots\n",
+    };
+    format!(
+        "What would be done for {gun}; nothing is signed, made or sent:\n  \
+         root version 1, signed by {root}, in a certificate for {gun}\n  \
+         targets version 1, signed by a new key\n{snapshot}  \
+         the server makes a timestamp key, and signs timestamps\n"
+    )
 }

@@ -134,6 +134,9 @@ fn who(standing: &RoleStanding) -> String {
     if is_servers(standing) {
         return "the server".to_owned();
     }
+    if standing.signers.is_empty() {
+        return "nobody: it has no key".to_owned();
+    }
     let at_hand: Vec<_> = standing.signers.iter().filter(|signer| signer.is_at_hand()).collect();
     let enough = u32::try_from(at_hand.len()).unwrap_or(u32::MAX) >= standing.threshold;
     let mut words: Vec<String> = at_hand.iter().copied().map(signs).collect();
@@ -242,6 +245,7 @@ mod tests {
             (role(Role::Root, 1, &[(1, &[absent(), file()])]), "0101010 (file)"),
             (role(Role::Snapshot, 1, &[(1, &[])]), "the server"),
             (role(Role::Snapshot, 1, &[(1, &[file()])]), "0101010 (file)"),
+            (role("targets/a".parse().unwrap(), 1, &[]), "nobody: it has no key"),
             (role(Role::Timestamp, 1, &[(1, &[])]), "the server"),
         ] {
             assert_eq!(who(&standing), words, "{standing:?}");
