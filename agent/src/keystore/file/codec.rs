@@ -140,12 +140,24 @@ fn of_decrypted(error: PrivateKeyError) -> OpenError {
 /// The same key file under the same passphrase, with these headers: for a key that is stored or exported as it is.
 pub(super) fn relabelled(text: &[u8], headers: &[(&str, &str)]) -> Result<String, String> {
     let found = first_key(text)?;
-    let mut block = pem::Pem::new(found.tag(), found.contents());
     let kept = ["Proc-Type", "DEK-Info"].into_iter().filter_map(|name| Some((name, found.headers().get(name)?)));
-    for (name, value) in kept.chain(headers.iter().copied()) {
-        block.headers_mut().add(name, value).map_err(|error| error.to_string())?;
+    let headers: Vec<_> = kept.chain(headers.iter().copied()).collect();
+    labelled(found.tag(), found.contents(), &headers).ok_or_else(|| "a header of it is not one line".to_owned())
+}
+
+/// PEM with headers. The pem crate writes no value with a colon, which the GUN of a registry with a port has; it reads them.
+fn labelled(tag: &str, contents: &[u8], headers: &[(&str, &str)]) -> Option<String> {
+    let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+    let text = pem::encode_config(&pem::Pem::new(tag, contents), config);
+    if headers.is_empty() {
+        return Some(text);
     }
-    Ok(pem::encode_config(&block, pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF)))
+    if headers.iter().any(|(_, value)| value.contains(['\n', '\r'])) {
+        return None;
+    }
+    let (begin, body) = text.split_once('\n')?;
+    let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+    Some(format!("{begin}\n{lines}\n{body}"))
 }
 
 fn decrypt(der: &[u8], passphrase: &Secret) -> Result<PrivateKey, OpenError> {
@@ -190,14 +202,10 @@ pub(super) fn seal(key: &PrivateKey, passphrase: &Secret, role: Option<&str>, gu
         encryption_algorithm: EncryptionScheme::Pbes2(parameters),
         encrypted_data: OctetStringRef::new(&encrypted).ok()?,
     };
-    let mut block = pem::Pem::new(ENCRYPTED, info.to_der().ok()?);
     // Go's encoding/pem sorts headers by name.
-    for (name, value) in [("gun", gun), ("role", role)] {
-        if let Some(value) = value {
-            block.headers_mut().add(name, value).ok()?;
-        }
-    }
-    Some(pem::encode_config(&block, pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF)))
+    let headers: Vec<_> =
+        [("gun", gun), ("role", role)].into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    labelled(ENCRYPTED, &info.to_der().ok()?, &headers)
 }
 
 #[cfg(test)]
@@ -314,6 +322,19 @@ mod tests {
         let file = KeyFile::parse(other.as_bytes()).unwrap();
         assert_eq!((file.role.as_deref(), file.gun.as_deref()), (Some("user"), None));
         assert!(file.open(&secret("correct")).is_ok() && other.contains("path: x\n"));
+    }
+
+    #[test]
+    fn a_collection_at_a_port_is_a_label_and_a_second_line_is_none() {
+        let key = PrivateKey::generate(Algorithm::EcdsaP256).unwrap();
+        let gun = "registry.example.com:5000/x";
+        let text = seal(&key, &secret("correct"), Some("targets"), Some(gun)).unwrap();
+        assert!(text.starts_with(&format!("-----BEGIN ENCRYPTED PRIVATE KEY-----\ngun: {gun}\nrole: targets\n\n")));
+        let file = KeyFile::parse(text.as_bytes()).unwrap();
+        assert_eq!((file.role.as_deref(), file.gun.as_deref()), (Some("targets"), Some(gun)));
+        let other = super::relabelled(text.as_bytes(), &[("gun", gun)]).unwrap();
+        assert_eq!(KeyFile::parse(other.as_bytes()).unwrap().gun.as_deref(), Some(gun));
+        assert!(super::relabelled(text.as_bytes(), &[("role", "user\nrole: root")]).is_err());
     }
 
     #[test]
