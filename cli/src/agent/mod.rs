@@ -138,6 +138,18 @@ impl Client {
         Ok(())
     }
 
+    /// The key with its public part: of an encrypted file that another program wrote it is known once the file is open.
+    ///
+    /// # Errors
+    /// [`AgentError`]
+    pub async fn with_public(&mut self, key: v1::Key) -> Result<v1::Key, AgentError> {
+        if !key.spki.is_empty() {
+            return Ok(key);
+        }
+        self.unlock_one_of(std::slice::from_ref(&key.key_id)).await?;
+        Ok(self.keys().await?.into_iter().find(|listed| listed.key_id == key.key_id).unwrap_or(key))
+    }
+
     /// Tells the agent what the server accepted.
     ///
     /// # Errors

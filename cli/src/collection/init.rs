@@ -228,7 +228,7 @@ async fn own_key(
     let key = match orphan {
         Some(key) => {
             tracing::info!("using the {role} key {} of an earlier init", key.key_id);
-            key
+            context.agent.with_public(key).await?
         }
         None => {
             let key = context.agent.generate(role, Some(gun), Place::Rule, ALGORITHM).await?;

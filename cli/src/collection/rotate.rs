@@ -223,7 +223,10 @@ async fn made(
     for key in at_hand {
         match staying.iter().find(|known| known.canonical_id().to_string() == key.key_id) {
             Some(known) => keys.push((*known).clone()),
-            None => keys.push(public(context, gun, &wish.role, &key, now).await?),
+            None => {
+                let key = context.agent.with_public(key).await?;
+                keys.push(public(context, gun, &wish.role, &key, now).await?);
+            }
         }
     }
     Ok(keys)

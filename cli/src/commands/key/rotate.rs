@@ -1,6 +1,6 @@
 //! `key rotate`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use signet_proto::v1;
@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use super::{find, import, piv::PivArgs};
 use crate::{
-    agent::Place,
+    agent::{Incoming, Place},
     collection::{
         errand::{Errand, KeptBy},
         init::why_not_root,
@@ -108,6 +108,8 @@ pub(super) async fn run(context: &mut Context, args: RotateArgs) -> Result<(), C
     if args.dry_run {
         return preview(context, &gun, role, &args).await;
     }
+    let files: Vec<_> =
+        args.key.iter().map(|path| import::one_key(path, &role, Some(&gun))).collect::<Result<_, _>>()?;
     if role == Role::Root && !args.resume && !args.yes && context.prompt.confirm(SURE)? == Answer::No {
         return match context.face {
             // Notary 0.7 ends with 0
@@ -120,7 +122,7 @@ pub(super) async fn run(context: &mut Context, args: RotateArgs) -> Result<(), C
         rotate::resume(context, &gun, &role, now).await?;
     } else {
         let legacy = legacy(args.legacy)?;
-        let keys = new_keys(context, &gun, &role, &args, now).await?;
+        let keys = new_keys(context, &gun, &role, &args, files, now).await?;
         let wish = Wish { role: role.clone(), keys, threshold: args.threshold, legacy };
         rotate::rotate(context, &gun, wish, now).await?;
     }
@@ -164,14 +166,15 @@ async fn new_keys(
     gun: &Gun,
     role: &Role,
     args: &RotateArgs,
+    files: Vec<Incoming>,
     now: OffsetDateTime,
 ) -> Result<NewKeys, CliError> {
     if args.server_managed {
         return Ok(NewKeys::Servers);
     }
     let mut at_hand = Vec::new();
-    for path in &args.key {
-        at_hand.push(brought(context, path, role, gun).await?);
+    for file in &files {
+        at_hand.push(brought(context, file).await?);
     }
     for id in &args.to {
         at_hand.push(find(&context.agent.keys().await?, id)?);
@@ -189,9 +192,8 @@ async fn new_keys(
 }
 
 /// A key from a file; one that is here already is used as it is.
-async fn brought(context: &mut Context, path: &Path, role: &Role, gun: &Gun) -> Result<v1::Key, CliError> {
-    let incoming = import::one_key(path, role, Some(gun))?;
-    match context.agent.import(&incoming).await {
+async fn brought(context: &mut Context, file: &Incoming) -> Result<v1::Key, CliError> {
+    match context.agent.import(file).await {
         Ok(key) => Ok(key),
         Err(error) => match import::in_the_way(&error) {
             Some(id) => find(&context.agent.keys().await?, &id),
