@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use regex::Regex;
-use signet_tests::{Finished, Stage, binary};
+use signet_tests::{Finished, Mask, Stage, binary, compat_paper, log_lines_only};
 use signet_tuf::PublicKey;
 
 const USAGE: &str = "Usage:";
@@ -26,7 +26,7 @@ enum Same {
 struct Twins {
     stage: Stage,
     ours: PathBuf,
-    volatile: Vec<(Regex, &'static str)>,
+    mask: Mask,
     /// Variables that are not set.
     without: Vec<String>,
     differences: Vec<String>,
@@ -46,16 +46,8 @@ impl Twins {
         stage.home.write("file", "content")?;
         stage.home.write("other", "other content")?;
         stage.home.write("not.json", "no json")?;
-        let volatile = [
-            // Of two digests that are both wrong, the real one names one at random.
-            (r"sha(256|512) checksum for a did not match: expected [0-9a-f]+", "[CHECKSUM]"),
-            (r"\b[0-9a-f]{64}\b", "[HEX]"),
-            (r"ID [0-9a-f]{7}\b", "ID [HEX]"),
-            (r"\b(ours|real)\b", "[TWIN]"),
-        ];
-        let volatile = volatile.into_iter().map(|(pattern, word)| Ok((Regex::new(pattern)?, word)));
-        let volatile = volatile.collect::<Result<_>>()?;
-        Ok(Self { stage, ours, volatile, without: Vec::new(), differences: Vec::new() })
+        let mask = Mask::of(&["ours", "real"])?;
+        Ok(Self { stage, ours, mask, without: Vec::new(), differences: Vec::new() })
     }
 
     fn openssl(&self, line: &str) -> Result<Finished> {
@@ -100,8 +92,7 @@ impl Twins {
     }
 
     fn part(&self, same: Same, stdout: &str) -> (bool, String) {
-        let settled =
-            self.volatile.iter().fold(stdout.to_owned(), |text, (regex, word)| regex.replace_all(&text, *word).into());
+        let settled = self.mask.settled(stdout);
         match (same, settled.find("\n* fatal:")) {
             (Same::BehindTheUsage, Some(at)) => {
                 let (usage, behind) = settled.split_at(at);
@@ -129,7 +120,7 @@ impl Twins {
 
     /// Status and all before the failure are the same; the words of the failure differ, which the paper says in `row`.
     fn alike_but_for_the_words(&mut self, row: &str, lines: &[&str]) -> Result<()> {
-        ensure!(paper()?.contains(row), "docs/notary-compat.md does not say: {row}");
+        ensure!(compat_paper()?.contains(row), "docs/notary-compat.md does not say: {row}");
         for line in lines {
             let (ours, real) = self.say(line, "")?;
             let [(mine, my_words), (theirs, their_words)] = [&ours, &real].map(|finished| {
@@ -155,19 +146,6 @@ impl Twins {
         );
         Ok(())
     }
-}
-
-fn paper() -> Result<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("a parent")?;
-    Ok(fs::read_to_string(root.join("docs/notary-compat.md"))?)
-}
-
-/// What is said beside Notary's words is said in the form of its log.
-fn log_lines_only(finished: &Finished) -> Result<()> {
-    let form = Regex::new(r#"^time="[0-9TZ:+-]+" level=(debug|info|warning|error) msg=".*"$"#)?;
-    let other = finished.stderr.lines().find(|line| !form.is_match(line));
-    ensure!(other.is_none(), "not a log line:\n{finished}");
-    Ok(())
 }
 
 #[test]
@@ -417,7 +395,7 @@ fn without_a_server_they_answer_alike() -> Result<()> {
         "init $G-none",
     ])?;
     let (ours, real) = twins.say("key list", "")?;
-    ensure!(paper()?.contains("the server is asked first"), "docs/notary-compat.md does not say it");
+    ensure!(compat_paper()?.contains("the server is asked first"), "docs/notary-compat.md does not say it");
     ensure!(!ours.stdout.contains("-none") && real.stdout.contains("-none"), "{ours}\n{real}");
     twins.end()
 }
@@ -530,7 +508,7 @@ fn every_difference_stands_in_the_papers() -> Result<()> {
     let key = fs::read_to_string(twins.stage.home.path().join("ann.pub"))?;
     twins.stage.home.write("two.pem", format!("{key}{key}"))?;
     twins.say("init $G -p", "")?;
-    let paper = paper()?;
+    let paper = compat_paper()?;
     for (line, row, ours_code, real_code) in DIFFERENCES {
         ensure!(paper.contains(row), "docs/notary-compat.md does not say: {row}");
         let (ours, real) = twins.say(line, "")?;
