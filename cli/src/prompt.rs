@@ -185,6 +185,13 @@ impl Prompt {
         Candidates { prompt: self.clone(), role: role.to_owned(), key_id: key_id.to_owned(), next: Stage::Environment }
     }
 
+    /// The passphrase for keys of `role` that is known without a question.
+    #[must_use]
+    pub fn known(&self, role: &str) -> Option<Passphrase> {
+        let state = self.state();
+        state.environment.of_role(role).or_else(|| state.opened.get(role)).cloned()
+    }
+
     /// Keeps what opened a key of `role`.
     pub fn remember(&self, role: &str, passphrase: &Passphrase) {
         self.state().opened.insert(role.to_owned(), passphrase.clone());

@@ -138,6 +138,21 @@ impl Client {
         Ok(())
     }
 
+    /// Unlocks one of these keys as [`Client::unlock_one_of`] does, and of the others those key files that open without a
+    /// question: a role is signed by as many of its keys as are at hand, and nobody is asked more often than it takes.
+    ///
+    /// # Errors
+    /// [`AgentError`]
+    pub async fn unlock_signers(&mut self, ids: &[String]) -> Result<(), AgentError> {
+        self.unlock_one_of(ids).await?;
+        for locked in unlock::locked_files(&self.listed, ids) {
+            if unlock::unlock_unasked(&self.channel().await?, &self.prompt, &self.trust_dir()?, &locked).await? {
+                unlock::note(&mut self.listed, &locked);
+            }
+        }
+        Ok(())
+    }
+
     /// The key with its public part: of an encrypted file that another program wrote it is known once the file is open.
     ///
     /// # Errors

@@ -71,6 +71,15 @@ pub fn wanted(keys: &[v1::Key], ids: &[String]) -> Option<Locked> {
     Some(Locked::at(key, place))
 }
 
+/// Those of `ids` whose first place is a key file that is locked.
+#[must_use]
+pub fn locked_files(keys: &[v1::Key], ids: &[String]) -> Vec<Locked> {
+    let listed = ids.iter().filter_map(|id| keys.iter().find(|key| key.key_id == *id));
+    let places = listed.filter_map(|key| Some((key, key.places.first()?)));
+    let locked = places.filter(|(_, place)| place.state() == v1::PlaceState::Locked && place.token.is_empty());
+    locked.map(|(key, place)| Locked::at(key, place)).collect()
+}
+
 /// What of these keys is locked: each token once, and each file.
 #[must_use]
 pub fn locked(keys: &[v1::Key]) -> Vec<Locked> {
@@ -120,6 +129,38 @@ async fn unlock_file(channel: &Channel, prompt: &Prompt, trust_dir: &str, locked
     file_passphrase(channel, prompt, trust_dir, &locked.role, &locked.key_id).await.map(drop)
 }
 
+/// Unlocks a key file if a passphrase for its role is known and is right; whether it was.
+///
+/// # Errors
+/// [`AgentError`]
+pub async fn unlock_unasked(
+    channel: &Channel,
+    prompt: &Prompt,
+    trust_dir: &str,
+    locked: &Locked,
+) -> Result<bool, AgentError> {
+    let Some(passphrase) = prompt.known(&locked.role) else { return Ok(false) };
+    match answered(tokens_client(channel).unlock(file_request(trust_dir, &locked.key_id, &passphrase))).await {
+        Ok(_) => Ok(true),
+        // another key may be enough
+        Err(error @ AgentError::Refused { .. }) => {
+            tracing::debug!("key {} stays locked: {error}", locked.key_id);
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn file_request(trust_dir: &str, key_id: &str, passphrase: &Passphrase) -> v1::UnlockRequest {
+    v1::UnlockRequest {
+        what: Some(v1::unlock_request::What::Key(key_id.to_owned())),
+        trust_dir: trust_dir.to_owned(),
+        secret: passphrase.expose().to_vec(),
+        scope: v1::UnlockScope::Connection.into(),
+        spend_last_try: false,
+    }
+}
+
 /// Unlocks a key file, and answers with the passphrase that did it.
 ///
 /// # Errors
@@ -134,13 +175,7 @@ pub(super) async fn file_passphrase(
     let mut candidates = prompt.candidates(role, key_id);
     loop {
         let passphrase = candidates.another()?;
-        let request = v1::UnlockRequest {
-            what: Some(v1::unlock_request::What::Key(key_id.to_owned())),
-            trust_dir: trust_dir.to_owned(),
-            secret: passphrase.expose().to_vec(),
-            scope: v1::UnlockScope::Connection.into(),
-            spend_last_try: false,
-        };
+        let request = file_request(trust_dir, key_id, &passphrase);
         match answered(tokens_client(channel).unlock(request)).await {
             Ok(_) => {
                 prompt.remember(role, &passphrase);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::Value;
-use signet_proto::v1;
+use signet_proto::{Reason, v1};
 use signet_tuf::{Digest, Envelope, Gun, Role, Version};
 
 use super::CollectionError;
@@ -108,6 +108,28 @@ pub async fn abandoned(
     let record = context.agent.abandon(request).await?.record;
     forget(dir, root)?;
     Ok(record)
+}
+
+/// Gives it up if this agent has signed it, and not given it up before.
+///
+/// # Errors
+/// [`CollectionError::Agent`], [`CollectionError::TrustDir`].
+pub(super) async fn abandoned_if_signed(
+    context: &mut Context,
+    dir: &GunDir,
+    root: SignedRoot,
+    chain: Vec<Bytes>,
+) -> Result<Option<u64>, CollectionError> {
+    match abandoned(context, dir, root, chain).await {
+        Ok(record) => Ok(Some(record)),
+        Err(CollectionError::Agent(refusal))
+            if matches!(refusal.reason(), Some(Reason::EvidenceRejected | Reason::EvidenceMissing)) =>
+        {
+            tracing::debug!("there is nothing to give up: {refusal}");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// What was given up must not be posted by the next publish; what it contained is still staged.

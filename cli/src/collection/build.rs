@@ -55,11 +55,6 @@ impl Keyring {
         let present: BTreeSet<KeyId> = canonical_ids(keys, role).filter(|id| self.present.contains(id)).collect();
         u32::try_from(present.len()).unwrap_or(u32::MAX)
     }
-
-    /// Whether any listed key of a role is at hand.
-    pub(super) fn has_present(&self, keys: &BTreeMap<KeyId, PublicKey>, role: &RoleKeys) -> bool {
-        canonical_ids(keys, role).any(|id| self.present.contains(&id))
-    }
 }
 
 /// The canonical IDs of a role's keys.

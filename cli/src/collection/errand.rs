@@ -18,10 +18,10 @@ use crate::{
 /// What is to be published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Errand {
-    /// Everything that is staged but for the changes of these numbers, as `status` shows them.
+    /// Everything that is staged but for these changes.
     Staged {
-        /// Counted from 0.
-        skip: BTreeSet<usize>,
+        /// The names of their files.
+        skip: BTreeSet<String>,
     },
     /// What `init` made, and nothing that is staged.
     First,
@@ -59,9 +59,20 @@ impl Errand {
     /// The changes that belong to it, with their numbers in `status`.
     pub(super) fn changes<'a>(&self, staged: &'a [Staged]) -> Vec<(usize, &'a Staged)> {
         match self {
-            Self::Staged { skip } => staged.iter().enumerate().filter(|(number, _)| !skip.contains(number)).collect(),
+            Self::Staged { skip } => {
+                staged.iter().enumerate().filter(|(_, change)| !skip.contains(&change.name)).collect()
+            }
             Self::First | Self::Renew(_) | Self::Rotate(_) | Self::Intended { .. } => Vec::new(),
         }
+    }
+
+    /// The staged changes that may be published, if an earlier publication has signed them.
+    pub(super) fn allowed(&self, staged: &[Staged]) -> Vec<Staged> {
+        let is_allowed = |change: &&Staged| match self {
+            Self::Staged { skip } => !skip.contains(&change.name),
+            Self::First | Self::Renew(_) | Self::Rotate(_) | Self::Intended { .. } => true,
+        };
+        staged.iter().filter(is_allowed).cloned().collect()
     }
 
     /// What the server must let us do for it. Notary 0.7: a rotation wants everything.
@@ -182,10 +193,10 @@ fn rotate(draft: &mut Draft, role: &Role, keys: RoleKeys) {
     }
 }
 
-/// Which keys sign a root that has other root keys: the new ones, all that are at hand of those before, and those of
-/// older roots that were asked for.
+/// Which keys sign the root of a rotation: new root keys, all that are at hand of the root before, and those of older roots
+/// that were asked for.
 pub(super) fn root_signers(rotation: &Rotation, former: &[Root], keyring: &Keyring) -> Vec<KeyId> {
-    let mut ids = rotation.role_keys().key_ids;
+    let mut ids = if rotation.role == Role::Root { rotation.role_keys().key_ids } else { Vec::new() };
     for root in former {
         for id in &root.root.key_ids {
             let key = root.keys.get(id).map(PublicKey::canonical_id);
@@ -293,6 +304,7 @@ mod tests {
             threshold: 1,
             replaced: vec![key(A).canonical_id()],
             legacy: Legacy::None,
+            since: NOW,
         };
         let former = [draft().root];
         let with = |spki: &[&str]| Keyring::new(spki.iter().map(|spki| key(spki).canonical_id()), []);

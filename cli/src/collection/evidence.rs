@@ -74,7 +74,7 @@ pub(super) enum Signing {
     /// The version was signed for somebody else, who may be publishing it right now.
     Contested(Version),
     /// Somebody else has published a newer root since ours was read.
-    Overtaken,
+    Overtaken(Box<AgentError>),
 }
 
 /// Asks the agent, again and again until a version is free.
@@ -107,7 +107,7 @@ impl Signer<'_> {
                 Ok((document, file)) => return Ok(Signing::Done(Box::new(document), file)),
                 Err(CollectionError::Agent(refusal)) => {
                     if is_overtaken(role, &refusal) {
-                        return Ok(Signing::Overtaken);
+                        return Ok(Signing::Overtaken(Box::new(refusal)));
                     }
                     if self.is_foreign(&refusal)? && self.given_up.is_none_or(|given_up| given_up < version) {
                         return Ok(Signing::Contested(version));
@@ -132,7 +132,7 @@ impl Signer<'_> {
         let encoded = spawn_blocking(|| Envelope::unsigned(metadata));
         let signers = self.signers(draft, role);
         // the agent would ask for what is locked, but only after it has read metadata that can be large
-        self.context.agent.unlock_one_of(&signers).await?;
+        self.context.agent.unlock_signers(&signers).await?;
         let unsigned = joined(encoded).await;
         let signed = unsigned.signed().clone();
         let started = spawn_blocking(move || Started::with(&signed));

@@ -287,6 +287,7 @@ async fn sign(
 fn keep(dir: &GunDir, documents: &[(Role, Document)]) -> Result<(), TrustDirError> {
     dir.clear_outbox()?;
     dir.forget_signings()?;
+    dir.end_rotation()?;
     dir.forget(&Role::Timestamp)?;
     dir.forget(&Role::Snapshot)?;
     documents.iter().rev().try_for_each(|(role, document)| dir.keep(role, document.wire()))

@@ -72,7 +72,8 @@ pub async fn plan(
     let dir = GunDir::new(&context.trust_dir, gun);
     let link = Link::open(&context.server).await?;
     let round = Round { dir: &dir, link: &link, server: link.online()?, errand, now, given_up: None };
-    let outbox = dir.outbox()?.is_some();
+    // a damaged one is signed anew
+    let outbox = matches!(dir.outbox(), Ok(Some(_)));
     let (published, keys) = round.published(context, None).await?;
     let keyring = Keyring::of(keys?);
     let (stands, state) = match published {
@@ -94,8 +95,7 @@ impl Round<'_> {
     ) -> Result<Vec<PlannedRole>, CollectionError> {
         let mut all = self.dir.changes()?;
         all.extend(more.into_iter().map(Staged::only_thought_of));
-        let mut draft = self.draft(state, &self.errand.changes(&all), keyring)?;
-        self.drop_what_cannot_be_renewed(&mut draft, state.trusted(), keyring);
+        let draft = self.draft(state, &self.errand.changes(&all), keyring)?;
         let mut roles = Vec::new();
         for role in in_order(&draft) {
             let version = self.next_version(state, &role)?;

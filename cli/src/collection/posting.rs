@@ -53,7 +53,8 @@ impl Round<'_> {
             Err(error) => return Err(error.into()),
         };
         let gun = self.dir.gun();
-        let aside = match outbox.fate(self.served(&outbox).await?, state.base(), staged) {
+        let allowed = self.errand.allowed(staged);
+        let aside = match outbox.fate(self.served(&outbox).await?, state.base(), &allowed) {
             Fate::Finish => {
                 tracing::warn!("an earlier publish of {gun} had reached the server; finishing it");
                 Aside::write(self.dir, &outbox.files).await
@@ -73,7 +74,7 @@ impl Round<'_> {
             Fate::Discard(why) => {
                 let why = match why {
                     Misfit::Overtaken => "somebody else published meanwhile",
-                    Misfit::Withdrawn => "a change in it was unstaged meanwhile",
+                    Misfit::Withdrawn => "a change in it was unstaged meanwhile, or is skipped",
                 };
                 tracing::warn!(
                     "an earlier publish of {gun} was signed and not posted, and {why}; signing anew what is staged"
@@ -136,9 +137,10 @@ impl Round<'_> {
                 Ok(Posted::Lost)
             }
             Err(error @ ServerError::Rejected { .. }) => {
-                self.dir.clear_outbox()?;
                 // what fitted before somebody else published fits no more
-                if self.still_at(outbox.base).await? { Err(error.into()) } else { Ok(Posted::Lost) }
+                let is_overtaken = matches!(self.still_at(outbox.base).await, Ok(false));
+                self.dir.clear_outbox()?;
+                if is_overtaken { Ok(Posted::Lost) } else { Err(error.into()) }
             }
             Err(error) => {
                 tracing::warn!("what was signed is kept, and the next publish posts it first");

@@ -1,8 +1,10 @@
 //! Publishing: bring up to date, put the changes on top, sign, put away, post, record, tidy up.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use signet_proto::v1;
-use signet_tuf::{Digest, Expires, FileMeta, Gun, KeyId, Role, Root, Version};
+use signet_tuf::{Digest, Expires, FileMeta, Gun, KeyId, PublicKey, Role, RoleKeys, Root, Version};
 use time::OffsetDateTime;
 use tokio::{time::sleep, try_join};
 
@@ -74,7 +76,7 @@ pub(super) async fn locked(
 ) -> Result<Vec<Published>, CollectionError> {
     let gun = dir.gun();
     let (mut lost, mut aside) = (0_u32, 0_u32);
-    let mut given_up = None;
+    let (mut given_up, mut stale_root) = (None, None);
     loop {
         let round = Round { dir, link, server: link.online()?, errand, now, given_up };
         match round.run(context, ahead.take()).await? {
@@ -83,6 +85,14 @@ pub(super) async fn locked(
             End::Lost => {
                 lost = lost.saturating_add(1);
                 tracing::info!("somebody else published {gun} meanwhile; putting the changes on top of that");
+            }
+            End::Overtaken(root, refusal) => {
+                // the server still shows the same root: it does not know what the agent knows
+                if stale_root == Some(root) {
+                    return Err(refusal.into());
+                }
+                stale_root = Some(root);
+                lost = lost.saturating_add(1);
             }
             End::Contested(role, version) => {
                 aside = aside.saturating_add(1);
@@ -109,6 +119,8 @@ pub(super) enum End {
     Again,
     /// Somebody else was faster.
     Lost,
+    /// The agent knows of a newer root than the server's, of this version, and refuses.
+    Overtaken(Version, AgentError),
     /// Somebody else has this version signed and not yet published.
     Contested(Role, Version),
 }
@@ -178,8 +190,7 @@ impl Round<'_> {
         }
         let keyring = Keyring::of(keys?);
         let (first, staged) = self.chosen(&state, &all);
-        let mut draft = self.draft(&state, &staged, &keyring)?;
-        self.drop_what_cannot_be_renewed(&mut draft, state.trusted(), &keyring);
+        let draft = self.draft(&state, &staged, &keyring)?;
         let mut signer = self.signer(context, &state, self.dir.signing_time(self.now)?);
         let (files, published) = match self.sign(&mut signer, &state, draft, &keyring).await? {
             Signed::Files(files, _) if files.is_empty() => {
@@ -191,7 +202,7 @@ impl Round<'_> {
             }
             Signed::Files(files, published) => (files, published),
             Signed::Contested(role, version) => return Ok(End::Contested(role, version)),
-            Signed::Overtaken => return Ok(End::Lost),
+            Signed::Overtaken(refusal) => return Ok(End::Overtaken(state.trusted().root.version(), *refusal)),
         };
         let outbox = Outbox { files, changes: contained(&staged), base: state.base() };
         self.dir.fill_outbox(&outbox)?;
@@ -310,6 +321,7 @@ impl Round<'_> {
                 applied.map_err(|(role, why)| unsigned(&role, why))?;
             }
         }
+        self.drop_what_cannot_be_renewed(&mut draft, trusted, keyring);
         let snapshot_is_ours = match self.errand.keeps_snapshot() {
             Some(by) => by == KeptBy::Us,
             None => draft.signers(&Role::Snapshot).is_some_and(|(keys, role)| keyring.has_one_of(keys, &role)),
@@ -327,11 +339,16 @@ impl Round<'_> {
     }
 
     /// A root that is only near its end need not be renewed; what had expired is told.
-    pub(super) fn drop_what_cannot_be_renewed(&self, draft: &mut Draft, trusted: &Trusted, keyring: &Keyring) {
-        let root_key = draft.signers(&Role::Root).is_some_and(|(keys, role)| keyring.has_present(keys, &role));
+    fn drop_what_cannot_be_renewed(&self, draft: &mut Draft, trusted: &Trusted, keyring: &Keyring) {
+        let enough =
+            |(keys, role): (&BTreeMap<KeyId, PublicKey>, RoleKeys)| keyring.present_of(keys, &role) >= role.threshold;
+        let root_key = draft.signers(&Role::Root).is_some_and(enough);
         let is_rotated = matches!(self.errand, Errand::Rotate(_) | Errand::Intended { .. });
         if !root_key && !is_rotated && !trusted.expired.contains(&Role::Root) && draft.dirty.remove(&Role::Root) {
-            tracing::warn!("root of {} is nearing expiry, and none of its keys is at hand to renew it", self.dir.gun());
+            tracing::warn!(
+                "root of {} is nearing expiry, and not enough of its keys are at hand to renew it",
+                self.dir.gun()
+            );
         }
         for role in &trusted.expired {
             if draft.dirty.contains(role) {
@@ -377,11 +394,15 @@ impl Round<'_> {
                 if is_judged_by_parents(&role, &draft, former) { above(&wires, &role) } else { Vec::new() };
             let keys = self.named_keys(signer, &role, keyring).await?;
             let shown = Shown { delegating, current: vouched_for(&draft, &role, former), keys };
-            let content = |version| draft.content(&role, version, since);
+            let reckoned = match (self.errand, &role) {
+                (Errand::Rotate(rotation), Role::Root) => rotation.since,
+                _ => since,
+            };
+            let content = |version| draft.content(&role, version, reckoned);
             let (document, file) = match signer.sign(&draft, &role, version, &shown, content).await? {
                 Signing::Done(document, file) => (document, file),
                 Signing::Contested(version) => return Ok(Signed::Contested(role, version)),
-                Signing::Overtaken => return Ok(Signed::Overtaken),
+                Signing::Overtaken(refusal) => return Ok(Signed::Overtaken(refusal)),
             };
             if role == Role::Root {
                 signer.chain.push(document.wire().clone());
@@ -404,7 +425,7 @@ impl Round<'_> {
             .ok_or_else(|| CollectionError::NoVersionLeft { gun: self.dir.gun().to_string(), role: role.to_string() })
     }
 
-    /// The keys that must all sign: none are named but for a root with other root keys.
+    /// The keys that must all sign: none are named but for a root with other root keys, or for older clients.
     async fn named_keys(
         &self,
         signer: &mut Signer<'_>,
@@ -412,7 +433,8 @@ impl Round<'_> {
         keyring: &Keyring,
     ) -> Result<Vec<KeyId>, CollectionError> {
         let Errand::Rotate(rotation) = self.errand else { return Ok(Vec::new()) };
-        if rotation.role != Role::Root || *role != Role::Root {
+        let is_as_usual = rotation.role != Role::Root && rotation.legacy == Legacy::None;
+        if is_as_usual || *role != Role::Root {
             return Ok(Vec::new());
         }
         if rotation.legacy != Legacy::None {
@@ -441,7 +463,7 @@ enum Signed {
     Files(Vec<(Role, Bytes)>, Vec<Published>),
     Contested(Role, Version),
     /// By a root that somebody else has published.
-    Overtaken,
+    Overtaken(Box<AgentError>),
 }
 
 /// Dirty roles in the order of signing: root, targets, delegations from the top down, snapshot.

@@ -1,14 +1,15 @@
 //! Rotation: a role gets other keys. They are remembered before anything is signed, and what they replace is deleted
 //! only after the server has accepted them.
 
+use bytes::Bytes;
 use signet_proto::v1;
-use signet_tuf::{Gun, KeyId, PublicKey, Role, Root};
+use signet_tuf::{Envelope, Gun, KeyId, PublicKey, Role, RoleKeys, Root};
 use time::OffsetDateTime;
 
 use super::{
-    CollectionError, Trusted,
-    abandon::{abandoned, last_signed_root, published_roots},
-    build::{Keyring, canonical_ids},
+    CollectionError, Document, Trusted,
+    abandon::{SignedRoot, abandoned_if_signed, published_roots},
+    build::{Draft, Keyring, canonical_ids},
     cached::cached_root,
     errand::Errand,
     init::ALGORITHM,
@@ -21,7 +22,7 @@ use crate::{
     context::Context,
     server::{Access, Server, ServerError},
     trustdir::{
-        GunDir,
+        GunDir, TrustDirError,
         rotation::{Legacy, Rotation},
     },
 };
@@ -117,18 +118,48 @@ pub async fn abort(
     let server = link.online()?;
     let pinning = context.pinning.clone();
     let update = Update { link: &link, dir: &dir, pinning: &pinning, now, purpose: Purpose::Publish };
-    let served = update.run(None).await?.root;
-    if served.root().is_some_and(|root| rotation.is_in(root)) {
+    let trusted = match update.run(None).await {
+        Ok(trusted) => Some(trusted),
+        Err(CollectionError::Server(ServerError::NotFound { .. })) => None,
+        Err(error) => return Err(error),
+    };
+    if trusted.as_ref().and_then(|trusted| trusted.root.root()).is_some_and(|root| rotation.is_in(root)) {
         return Err(CollectionError::RotationIsOut { gun: gun.to_string(), role: role.to_string() });
     }
-    if let Some(root) = last_signed_root(context, gun).await?.filter(|root| root.version > served.version()) {
+    drop_outbox(&dir, &rotation)?;
+    if let Some(root) = trusted.as_ref().and_then(|trusted| signed(trusted, &rotation, now)) {
         let chain = published_roots(server, gun, root).await?;
-        let record = abandoned(context, &dir, root, chain).await?;
-        tracing::info!("gave up root version {} of {gun}, record {record}", root.version);
+        if let Some(record) = abandoned_if_signed(context, &dir, root, chain).await? {
+            tracing::info!("gave up root version {} of {gun}, record {record}", root.version);
+        }
     }
     dir.forget_signings()?;
     dir.end_rotation()?;
     Ok(rotation.keys.iter().map(PublicKey::canonical_id).collect())
+}
+
+/// What is signed for a rotation and waits to be posted must not be posted any more.
+fn drop_outbox(dir: &GunDir, rotation: &Rotation) -> Result<(), CollectionError> {
+    let is_of_it = |(role, wire): &(Role, Bytes)| {
+        let document = Document::parse(role, wire.clone()).ok();
+        document.as_ref().and_then(Document::root).is_some_and(|root| rotation.is_in(root))
+    };
+    match dir.outbox() {
+        Ok(Some(outbox)) if !outbox.files.iter().any(is_of_it) => Ok(()),
+        Ok(None) => Ok(()),
+        Ok(Some(_)) | Err(TrustDirError::CorruptOutbox { .. }) => Ok(dir.clear_outbox()?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The root that a rotation has signed, or would sign now: always the same bytes.
+fn signed(trusted: &Trusted, rotation: &Rotation, now: OffsetDateTime) -> Option<SignedRoot> {
+    let mut draft = Draft::of(trusted, now)?;
+    let errand = Errand::Rotate(rotation.clone());
+    errand.apply(&mut draft, &Keyring::default(), trusted, now).ok()?;
+    let version = trusted.root.version().next()?;
+    let content = draft.content(&Role::Root, version, rotation.since)?;
+    Some(SignedRoot { version, digest: Envelope::unsigned(content).digest() })
 }
 
 fn begun(dir: &GunDir, role: &Role) -> Result<Rotation, CollectionError> {
@@ -150,23 +181,72 @@ async fn begin(
 ) -> Result<Rotation, CollectionError> {
     let server = link.online()?;
     let trusted = current(context, dir, link, now).await?;
-    let unsigned = |why: String| unsigned(dir.gun(), &Role::Root, why);
-    let root = trusted.root.root().ok_or_else(|| unsigned("there is no root".into()))?;
     let keyring = Keyring::of(context.agent.keys().await?);
-    if keyring.present_of(&root.keys, &root.root) < root.root.threshold {
-        return Err(unsigned(missing(root, &keyring)));
-    }
-    let present = root.role_keys(&wish.role).ok_or_else(|| unsigned(format!("it has no role {}", wish.role)))?;
-    let threshold = wish.threshold.unwrap_or(present.threshold);
-    let given = wish.keys.count();
-    if given < usize::try_from(threshold).unwrap_or(usize::MAX) {
-        let (gun, role) = (dir.gun().to_string(), wish.role.to_string());
-        return Err(CollectionError::TooFewKeys { gun, role, threshold, given });
-    }
+    let count = Count { given: wish.keys.count(), threshold: wish.threshold };
+    let (root, present, threshold) = can_be_signed(dir.gun(), &trusted, &keyring, &wish.role, count)?;
     let keys = made(context, dir, server, &wish, root, now).await?;
     let kept = |id: &KeyId| keys.iter().any(|key| key.canonical_id() == *id);
     let replaced = canonical_ids(&root.keys, present).filter(|id| !kept(id)).collect();
-    Ok(Rotation { role: wish.role, keys, threshold, replaced, legacy: wish.legacy })
+    let since = now.replace_nanosecond(0).unwrap_or(now);
+    Ok(Rotation { role: wish.role, keys, threshold, replaced, legacy: wish.legacy, since })
+}
+
+/// Looks whether a role could get so many new keys now; makes nothing and publishes nothing.
+///
+/// # Errors
+/// As [`rotate`], as far as it can be known before there are new keys.
+pub async fn look(
+    context: &mut Context,
+    gun: &Gun,
+    role: &Role,
+    count: Count,
+    now: OffsetDateTime,
+) -> Result<(), CollectionError> {
+    let dir = GunDir::new(&context.trust_dir, gun);
+    if let Some(begun) = dir.rotation()? {
+        return Err(CollectionError::RotationUnfinished { gun: gun.to_string(), role: begun.role.to_string() });
+    }
+    let link = Link::open(&context.server).await?;
+    link.online()?;
+    let pinning = context.pinning.clone();
+    let update = Update { link: &link, dir: &dir, pinning: &pinning, now, purpose: Purpose::Publish };
+    let trusted = match update.run(None).await {
+        Err(CollectionError::Server(ServerError::NotFound { .. })) if cached_root(&dir)?.is_some() => return Ok(()),
+        trusted => trusted?,
+    };
+    let keyring = Keyring::of(context.agent.keys().await?);
+    can_be_signed(gun, &trusted, &keyring, role, count).map(drop)
+}
+
+/// How many new keys there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    /// So many.
+    pub given: usize,
+    /// How many of them are to sign; none: as many as now.
+    pub threshold: Option<u32>,
+}
+
+/// The root, who signs the role now, and how many of its new keys must.
+fn can_be_signed<'t>(
+    gun: &Gun,
+    trusted: &'t Trusted,
+    keyring: &Keyring,
+    role: &Role,
+    Count { given, threshold }: Count,
+) -> Result<(&'t Root, &'t RoleKeys, u32), CollectionError> {
+    let unsigned = |why: String| unsigned(gun, &Role::Root, why);
+    let root = trusted.root.root().ok_or_else(|| unsigned("there is no root".into()))?;
+    if keyring.present_of(&root.keys, &root.root) < root.root.threshold {
+        return Err(unsigned(missing(root, keyring)));
+    }
+    let present = root.role_keys(role).ok_or_else(|| unsigned(format!("it has no role {role}")))?;
+    let threshold = threshold.unwrap_or(present.threshold);
+    if given < usize::try_from(threshold).unwrap_or(usize::MAX) {
+        let (gun, role) = (gun.to_string(), role.to_string());
+        return Err(CollectionError::TooFewKeys { gun, role, threshold, given });
+    }
+    Ok((root, present, threshold))
 }
 
 /// What the server has; what only `init` has made is published first.

@@ -40,7 +40,7 @@ pub struct PublishArgs {
 /// [`CliError`]; what is not published stays staged.
 pub async fn run(context: &mut Context, args: PublishArgs) -> Result<(), CliError> {
     let gun = gun(&args.gun)?;
-    let skip = numbers(&GunDir::new(&context.trust_dir, &gun), &args.skip)?;
+    let skip = files(&GunDir::new(&context.trust_dir, &gun), &args.skip)?;
     let errand = Errand::Staged { skip };
     if args.dry_run {
         let shape = if args.json { As::Json } else { As::Text };
@@ -61,14 +61,14 @@ async fn publish(context: &mut Context, gun: &Gun, errand: &Errand) -> Result<()
     context.out.line(&format!("Successfully published changes for repository {gun}"))
 }
 
-/// The numbers of staged changes.
-fn numbers(dir: &GunDir, skip: &[usize]) -> Result<BTreeSet<usize>, CliError> {
-    let staged = if skip.is_empty() { 0 } else { dir.changes()?.len() };
-    match skip.iter().find(|number| **number >= staged) {
-        Some(number) => {
+/// The files of the staged changes with these numbers: numbers change when something is published.
+fn files(dir: &GunDir, numbers: &[usize]) -> Result<BTreeSet<String>, CliError> {
+    let staged = if numbers.is_empty() { Vec::new() } else { dir.changes()? };
+    let file = |number: &usize| {
+        staged.get(*number).map(|change| change.name.clone()).ok_or_else(|| {
             let message = format!("no staged change has the number {number}");
-            Err(CliError::with_remedy(message, format!("`status {}` shows the numbers", dir.gun())))
-        }
-        None => Ok(skip.iter().copied().collect()),
-    }
+            CliError::with_remedy(message, format!("`status {}` shows the numbers", dir.gun()))
+        })
+    };
+    numbers.iter().map(file).collect()
 }

@@ -1,5 +1,7 @@
 //! `status`: what is staged, and how the collection stands.
 
+use std::fmt::Display;
+
 use clap::Args;
 use serde_json::{Value, json};
 use signet_proto::v1;
@@ -53,17 +55,11 @@ pub async fn run(context: &mut Context, args: StatusArgs) -> Result<(), CliError
     if context.face == Face::Notary && !args.json {
         return context.out.bytes(changes_text(&gun, &staged).as_bytes());
     }
-    let rotation = dir.rotation()?.map(|rotation| rotation.role);
-    let waiting = Waiting { staged, outbox: dir.outbox()?.is_some(), rotation };
-    let keys = keys(context).await;
     // what is staged is told even if nothing else can be
-    let roles = match standing(&dir, &keys, OffsetDateTime::now_utc()) {
-        Ok(roles) => Some(roles),
-        Err(error) => {
-            tracing::warn!("{error}");
-            None
-        }
-    };
+    let rotation = told(dir.rotation()).flatten().map(|rotation| rotation.role);
+    let waiting = Waiting { staged, outbox: told(dir.outbox()).flatten().is_some(), rotation };
+    let keys = keys(context).await;
+    let roles = told(standing(&dir, &keys, OffsetDateTime::now_utc()));
     if args.json {
         return context.out.json(&as_json(&waiting, roles.as_deref()));
     }
@@ -76,6 +72,10 @@ async fn keys(context: &mut Context) -> Vec<v1::Key> {
         tracing::warn!("which keys are at hand cannot be told: {error}");
         Vec::new()
     })
+}
+
+fn told<T, E: Display>(result: Result<T, E>) -> Option<T> {
+    result.inspect_err(|error| tracing::warn!("{error}")).ok()
 }
 
 /// In Notary's words.

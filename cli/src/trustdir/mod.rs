@@ -105,6 +105,7 @@ impl GunDir {
         let lock = self.lock().await?;
         self.clear_outbox()?;
         self.forget_signings()?;
+        self.end_rotation()?;
         for folder in [self.metadata_dir(), self.changelist()] {
             match fs::remove_dir_all(&folder) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unwritable(&folder, error)),

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use signet_tuf::{KeyId, KeyType, PublicKey, Role, RoleKeys, Root};
+use time::OffsetDateTime;
 
 use super::{GunDir, TrustDirError, disk, read_if_there, remove_if_there, unwritable};
 
@@ -38,6 +39,8 @@ pub struct Rotation {
     pub replaced: Vec<KeyId>,
     /// Which older keys sign a root too.
     pub legacy: Legacy,
+    /// The time by which the root's expiry is reckoned, in whole seconds: whenever it is signed, it is the same bytes.
+    pub since: OffsetDateTime,
 }
 
 impl Rotation {
@@ -63,6 +66,8 @@ struct Stored {
     replaced: Vec<String>,
     /// -1 for all, as on the command line.
     legacy: i64,
+    /// Seconds since 1970.
+    since: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -124,6 +129,7 @@ impl Stored {
                 Legacy::Last(versions) => versions.into(),
                 Legacy::All => -1,
             },
+            since: rotation.since.unix_timestamp(),
         }
     }
 
@@ -147,12 +153,15 @@ impl Stored {
                 Ok(versions) => Legacy::Last(versions),
                 Err(_) => Legacy::All,
             },
+            since: OffsetDateTime::from_unix_timestamp(self.since).map_err(|error| error.to_string())?,
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use time::macros::datetime;
+
     use super::*;
 
     const SPKI: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEpFf1E06PtIG2la/G85wVMVAWHqaD6HwYl5YftRVHzDDur12tRSqkr5S29GLy+x9ejdy3qy989TFHWgSFYfPWDA==";
@@ -175,6 +184,7 @@ mod tests {
                 threshold: 1,
                 replaced: vec![KeyId::from_bytes([7; 32])],
                 legacy,
+                since: datetime!(2026-01-01 12:34:56 UTC),
             };
             dir.begin_rotation(&rotation).unwrap();
             assert_eq!(dir.rotation().unwrap(), Some(rotation));
@@ -187,7 +197,7 @@ mod tests {
     #[test]
     fn a_damaged_one_is_named() {
         let (_home, dir) = dir();
-        let good = r#"{"format":1,"role":"targets","keys":[],"threshold":1,"replaced":[],"legacy":0}"#;
+        let good = r#"{"format":1,"role":"targets","keys":[],"threshold":1,"replaced":[],"legacy":0,"since":0}"#;
         for (text, problem) in [
             ("", "EOF"),
             (&good.replace("\"format\":1", "\"format\":2"), "format 2"),

@@ -14,7 +14,7 @@ use crate::{
         errand::{Errand, KeptBy},
         init::why_not_root,
         root_certificate,
-        rotate::{self, NewKeys, Wish},
+        rotate::{self, Count, NewKeys, Wish},
     },
     commands::{
         names::gun,
@@ -172,6 +172,11 @@ async fn new_keys(
     if args.server_managed {
         return Ok(NewKeys::Servers);
     }
+    if !files.is_empty() {
+        // a key that is taken in and then not wanted would stay
+        let count = Count { given: files.len(), threshold: args.threshold };
+        rotate::look(context, gun, role, count, now).await?;
+    }
     let mut at_hand = Vec::new();
     for file in &files {
         at_hand.push(brought(context, file).await?);
@@ -179,6 +184,8 @@ async fn new_keys(
     for id in &args.to {
         at_hand.push(find(&context.agent.keys().await?, id)?);
     }
+    at_hand.sort_by(|one, other| one.key_id.cmp(&other.key_id));
+    at_hand.dedup_by(|one, other| one.key_id == other.key_id);
     match (&args.rootcert, at_hand.as_slice()) {
         (Some(_), _) if *role != Role::Root => {
             Err(CliError::with_remedy("only root keys are listed in certificates", "leave out --rootcert"))
