@@ -391,6 +391,9 @@ fn expired_metadata_locks_the_original_out_and_is_renewed_by_ours() -> Result<()
     }
     stage.signet(["list", GUN])?.refused()?.says(&["expired", "renew"])?;
 
+    // Who has seen nothing before is shown nothing that has expired.
+    let newcomer = stage.home.path().join("newcomer");
+    stage.signet_in(&newcomer, ["publish", GUN])?.refused()?.says(&["500"])?;
     stage.signet(["renew", GUN, "--dry-run"])?.ok()?.says(&["targets version 3 (now 2)", "the same content"])?;
     assert_eq!(stage.server.version(GUN, "targets")?, 2);
     let renewed = stage.signet(["renew", GUN])?.ok()?;

@@ -315,8 +315,10 @@ impl Update<'_> {
                 document
             }
             Err(error) if error.is_failure() => {
-                let known = self.known(&role, &signers)?.map_or(Version::FIRST, |known| known.version());
-                let Some(wire) = self.link.newest_timestamp(gun, known).await? else { return Err(error.into()) };
+                // it may have expired, so whoever has seen none before could be shown any old one
+                let Some(known) = self.known(&role, &signers)? else { return Err(error.into()) };
+                let newest = self.link.newest_timestamp(gun, known.version()).await?;
+                let Some(wire) = newest else { return Err(error.into()) };
                 failure = Some(error);
                 let document = self.verified(&role, wire, &signers)?;
                 self.not_older(&role, &document, &signers)?;
