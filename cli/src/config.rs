@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use reqwest::Url;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -171,30 +172,41 @@ impl Settings {
             Some(path) => File::read(&environment.absolute(path))?,
             None => File::read_if_there(&default_trust_dir.join("config.json"))?,
         };
+        let docker = Docker::of(flags.surroundings, environment)?;
+        let url = match (&flags.server, &docker) {
+            (Some(url), _) => Some(url.clone()),
+            (None, Some(docker)) => docker.server()?,
+            (None, None) => None,
+        };
+        let files_url = file.text(&["remote_server", "url"])?;
+        let url = url.unwrap_or_else(|| files_url.clone().unwrap_or_else(|| DEFAULT_SERVER.to_owned()));
+        // Notary's file means every server of Notary's; with --docker, what it says of one server is for no other.
+        let file_counts = docker.is_none() || files_url.as_deref().is_some_and(|files| same_server(files, &url));
+        if !file_counts && file.member(&["remote_server"]).is_some() {
+            tracing::info!("--docker: remote_server in {} is for another server", file.path.display());
+        }
         let beside_file = |path: PathBuf| file.path.parent().unwrap_or(Path::new("/")).join(path);
         let tls_path = |flag: &Option<PathBuf>, member: &str| -> Result<Option<PathBuf>, ConfigError> {
             match flag {
                 Some(path) => Ok(Some(environment.absolute(path))),
+                None if !file_counts => Ok(None),
                 None => Ok(file.text(&["remote_server", member])?.map(|path| beside_file(PathBuf::from(path)))),
             }
         };
-        let docker = Docker::of(flags.surroundings, environment)?;
         let trust_dir = match (&flags.trust_dir, &docker) {
             (Some(path), _) => Some(path.clone()),
             (None, Some(docker)) => Some(docker.trust_dir()),
             (None, None) => file.text(&["trust_dir"])?.map(PathBuf::from),
         };
         let trust_dir = trust_dir.map_or(default_trust_dir, |path| environment.absolute(&path));
-        let url = match (&flags.server, &docker) {
-            (Some(url), _) => Some(url.clone()),
-            (None, Some(docker)) => docker.server()?,
-            (None, None) => None,
-        };
-        let url = match url {
-            Some(url) => url,
-            None => file.text(&["remote_server", "url"])?.unwrap_or_else(|| DEFAULT_SERVER.to_owned()),
-        };
         let tls = docker.as_ref().map(|docker| docker.tls(&url)).unwrap_or_default();
+        let client_cert = tls_path(&flags.client_cert, "tls_client_cert")?;
+        let client_key = tls_path(&flags.client_key, "tls_client_key")?;
+        // a certificate and its own key
+        let (client_cert, client_key) = match (client_cert, client_key) {
+            (None, None) => (tls.client_cert, tls.client_key),
+            named => named,
+        };
         let are_dockers = environment.docker().is_some_and(|docker| docker.join("trust") == trust_dir);
         Ok(Self {
             passphrases: if are_dockers { Passphrases::DockersToo } else { Passphrases::Notarys },
@@ -203,11 +215,11 @@ impl Settings {
             server: ServerSettings {
                 url,
                 ca: tls_path(&flags.ca, "root_ca")?.or(tls.ca),
-                client_cert: tls_path(&flags.client_cert, "tls_client_cert")?.or(tls.client_cert),
-                client_key: tls_path(&flags.client_key, "tls_client_key")?.or(tls.client_key),
+                client_cert,
+                client_key,
                 skip_tls_verify: match file.flag(&["remote_server", "skiptlsverify"])? {
-                    true => SkipVerify::Yes,
-                    false => SkipVerify::No,
+                    true if file_counts => SkipVerify::Yes,
+                    true | false => SkipVerify::No,
                 },
                 proxies: Proxies::of(environment),
                 // no setting: Notary's files have none
@@ -216,6 +228,12 @@ impl Settings {
             pinning: pinning(&file, environment)?,
         })
     }
+}
+
+/// Whether both URLs name the same scheme, host and port.
+fn same_server(one: &str, other: &str) -> bool {
+    let origin = |text: &str| Url::parse(text).map(|url| url.origin());
+    matches!((origin(one), origin(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// `~/.notary`, or `./.notary` without a home, as Notary does.
@@ -427,6 +445,44 @@ mod tests {
         assert_eq!(refused.to_string(), "valid https URL required for trust server, got http://plain");
         let settings = load("https://trust.example.com:4443", &Flags::default()).unwrap();
         assert_eq!((settings.server.url.as_str(), settings.reading), (DEFAULT_SERVER, Reading::Everything));
+    }
+
+    #[test]
+    fn with_docker_what_notarys_file_says_of_another_server_does_not_count() {
+        let file = r#"{"remote_server":{"url":"https://lab:4443","root_ca":"lab.crt","tls_client_cert":"lab.cert","tls_client_key":"lab.key","skipTLSVerify":true}}"#;
+        let (home, environment) = home_with("config.json", file);
+        let notary = |name: &str| Some(home.path().join(".notary").join(name));
+        let tls = home.path().join(".docker/tls/trust.example.com");
+        fs::create_dir_all(&tls).unwrap();
+        for name in ["ca.crt", "client.cert", "client.key"] {
+            fs::write(tls.join(name), "").unwrap();
+        }
+        let there = |name: &str| Some(tls.join(name));
+        let flags = |server: &str| Flags {
+            surroundings: Surroundings::Dockers,
+            server: Some(server.to_owned()),
+            ..Flags::default()
+        };
+        let load = |flags: &Flags| Settings::load(flags, &environment).unwrap().server;
+
+        let other = load(&flags("https://trust.example.com"));
+        assert_eq!(other.skip_tls_verify, SkipVerify::No);
+        assert_eq!(other.ca, there("ca.crt"));
+        assert_eq!((other.client_cert, other.client_key), (there("client.cert"), there("client.key")));
+        for url in ["https://lab:4443", "https://lab:4443/x"] {
+            let lab = load(&flags(url));
+            assert_eq!((lab.skip_tls_verify, lab.ca), (SkipVerify::Yes, notary("lab.crt")), "{url}");
+            assert_eq!((lab.client_cert, lab.client_key), (notary("lab.cert"), notary("lab.key")));
+        }
+        for url in ["https://lab", "http://lab:4443", "https://other:4443"] {
+            assert_eq!(load(&flags(url)).skip_tls_verify, SkipVerify::No, "{url}");
+        }
+        // as Notary has it
+        let notarys = load(&Flags { surroundings: Surroundings::Notarys, ..flags("https://other") });
+        assert_eq!((notarys.skip_tls_verify, notarys.ca), (SkipVerify::Yes, notary("lab.crt")));
+        // a certificate of one's own, and its own key
+        let named = load(&Flags { client_cert: Some("/c".into()), ..flags("https://trust.example.com") });
+        assert_eq!((named.client_cert, named.client_key), (Some("/c".into()), None));
     }
 
     #[test]
