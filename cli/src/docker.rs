@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::{
     config::{ConfigError, Surroundings},
     environment::Environment,
+    server::without_user,
 };
 
 /// What Docker's client goes by.
@@ -54,7 +55,7 @@ impl Docker {
     /// [`ConfigError::DockerServer`]: as Docker's client, by https only.
     pub fn server(&self) -> Result<Option<String>, ConfigError> {
         match &self.server {
-            Some(url) if !url.starts_with("https://") => Err(ConfigError::DockerServer { url: url.clone() }),
+            Some(url) if !url.starts_with("https://") => Err(ConfigError::DockerServer { url: without_user(url) }),
             server => Ok(server.clone()),
         }
     }

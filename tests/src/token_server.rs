@@ -5,9 +5,10 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use aws_lc_rs::rand::SystemRandom;
@@ -73,7 +74,7 @@ struct Shared {
     /// The secrets of requests are never kept.
     asked: Mutex<Vec<Asked>>,
     issued: Mutex<Vec<String>>,
-    lifetime_seconds: AtomicU64,
+    lifetime: Mutex<Duration>,
     ended: AtomicBool,
 }
 
@@ -112,7 +113,7 @@ impl TokenServer {
             whim: Box::new(whim),
             asked: Mutex::default(),
             issued: Mutex::default(),
-            lifetime_seconds: AtomicU64::new(300),
+            lifetime: Mutex::new(Duration::from_secs(300)),
             ended: AtomicBool::new(false),
         });
         let door = Arc::clone(&shared);
@@ -154,8 +155,8 @@ impl TokenServer {
     }
 
     /// How long tokens say that they live.
-    pub fn lifetime(&self, seconds: u64) {
-        self.shared.lifetime_seconds.store(seconds, Ordering::SeqCst);
+    pub fn lifetime(&self, lifetime: Duration) {
+        *self.shared.lifetime.lock().unwrap_or_else(PoisonError::into_inner) = lifetime;
     }
 
     /// Everything that was asked since the last time.
@@ -233,7 +234,12 @@ impl Shared {
         let token = self.signer.token(&asked.scope, may)?;
         self.issued.lock().unwrap_or_else(PoisonError::into_inner).push(token.clone());
         let name = if request.method == "POST" { "access_token" } else { "token" };
-        let expires_in = self.lifetime_seconds.load(Ordering::SeqCst);
+        let lifetime = *self.lifetime.lock().unwrap_or_else(PoisonError::into_inner);
+        // the real client takes whole numbers only
+        let expires_in = match lifetime.subsec_nanos() {
+            0 => json!(lifetime.as_secs()),
+            _ => json!(lifetime.as_secs_f64()),
+        };
         Ok(("200 OK", json!({ name: token, "expires_in": expires_in }).to_string()))
     }
 }

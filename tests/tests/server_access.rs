@@ -194,6 +194,21 @@ fn a_token_that_ends_in_the_middle_is_renewed() -> Result<()> {
 }
 
 #[test]
+fn a_token_that_has_ended_is_not_shown_again() -> Result<()> {
+    let guarded = Guarded::published(Manner::Open)?;
+    let push = || format!("alice repository:{GUN}:push,pull");
+    let add = |name: &'static str| guarded.by(ALICE, ["add", GUN, name, "file", "-p"])?.ok();
+    add("second")?;
+    assert_eq!(guarded.tokens.lines(), [push()]);
+    // ended before the next request, however soon that is
+    guarded.tokens.lifetime(Duration::from_nanos(1));
+    add("third")?;
+    let asked = guarded.tokens.lines();
+    assert!(asked.len() > 2 && asked.iter().all(|line| *line == push()), "{asked:?}");
+    Ok(())
+}
+
+#[test]
 fn a_server_that_takes_no_token_at_all_is_not_asked_for_ever() -> Result<()> {
     let guarded = Guarded::published(Manner::Open)?;
     let challenge = format!("{},error=\"invalid_token\"", guarded.tokens.challenge());
@@ -241,7 +256,7 @@ fn a_helper_that_does_not_help_is_named_once_and_the_work_goes_on() -> Result<()
     hanging.fails_with(NOT_AUTHORIZED)?.says(&["docker-credential-story has said nothing for 60 seconds"])?;
     let docker = guarded.docker(&json!({ "credHelpers": { guarded.name(): "nowhere" } }))?;
     let missing = list.clone().env("DOCKER_CONFIG", docker);
-    missing.fails_with(NOT_AUTHORIZED)?.says(&["docker-credential-nowhere is not in PATH"])?;
+    missing.fails_with(NOT_AUTHORIZED)?.says(&["docker-credential-nowhere is in no directory that PATH names"])?;
     let docker = guarded.docker(&json!({ "auths": 7 }))?;
     let odd = list.env("DOCKER_CONFIG", docker).fails_with(NOT_AUTHORIZED)?;
     odd.says(&["docker/config.json is not what Docker writes, at line 1"])?;
@@ -279,6 +294,9 @@ fn a_person_at_a_terminal_is_asked() -> Result<()> {
     terminal.answer_hidden("Enter password: ", ALICE.1)?;
     let seen = terminal.finish()?;
     assert_eq!(seen.code, Some(0), "{seen}");
+    let told = format!("{} asks who you are; your answer goes to {}", guarded.name(), guarded.tokens.realm());
+    let (before, _) = seen.stdout.split_once("Enter username: ").unwrap_or_default();
+    assert!(before.contains(&told), "{seen}");
     seen.never_says(&[ALICE.1])?;
     assert_eq!(guarded.tokens.lines(), [format!("alice repository:{GUN}:push,pull")]);
     Ok(())
@@ -377,9 +395,63 @@ fn secrets_are_sent_to_nobody_who_could_have_asked_for_them() -> Result<()> {
     let told = guarded.by(ALICE, ["publish", GUN])?.args(["-s", &elsewhere.url()]).fails_with(NOT_AUTHORIZED)?;
     told.says(&["another host", "no user name or password was sent"])?;
     assert_eq!(guarded.tokens.lines(), Vec::<String>::new());
+    // and nobody types what may not be sent
+    let asked = guarded.stage.signet(["publish", GUN])?.args(["-s", &elsewhere.url()]).on_terminal()?.finish()?;
+    assert_eq!(asked.code, Some(NOT_AUTHORIZED), "{asked}");
+    asked.says(&["another host"])?.never_says(&["Enter username"])?;
     let broken = BadServer::before(&guarded.stage.server, realm("/token"))?;
     let told = guarded.by(ALICE, ["publish", GUN])?.args(["-s", &broken.url()]).fails_with(NOT_AUTHORIZED)?;
     told.says(&["`/token`", "which is no URL"])?;
+    Ok(())
+}
+
+#[test]
+fn a_server_whose_certificate_nobody_checks_is_trusted_as_plain_http_is() -> Result<()> {
+    let guarded = Guarded::published(Manner::Open)?;
+    // its token server is at 127.0.0.1
+    let config = json!({ "remote_server": { "url": guarded.stage.server.url_by_name(), "skipTLSVerify": true } });
+    let config = guarded.stage.home.write("notary.json", config.to_string())?;
+    let call = |args: [&'static str; 2]| -> Result<Call> {
+        let call = guarded.stage.home.signet(["-c"])?.args([&config]).args(["-d"]).args([guarded.stage.home.trust()]);
+        Ok(call.args(args).env("NOTARY_AUTH", notary_auth(ALICE)))
+    };
+    let told = call(["publish", GUN])?.fails_with(NOT_AUTHORIZED)?;
+    told.says(&["skipTLSVerify is set: anybody can pretend to be", "another host, while skipTLSVerify is set"])?;
+    assert_eq!(guarded.tokens.lines(), Vec::<String>::new());
+    call(["list", GUN])?.ok()?.says(&["first"])?;
+    assert_eq!(guarded.tokens.lines(), [format!("nobody repository:{GUN}:pull")]);
+    Ok(())
+}
+
+#[test]
+fn a_token_server_that_cannot_be_reached_is_not_taken_for_the_server() -> Result<()> {
+    let guarded = Guarded::published(Manner::Open)?;
+    let challenging = |realm: &str| {
+        let header = format!("WWW-Authenticate: Bearer realm=\"{realm}\",service=\"x\"");
+        BadServer::before(&guarded.stage.server, move |_| {
+            Some(Answer::Http { status: "401 Unauthorized", header: header.clone(), body: Vec::new() })
+        })
+    };
+    let nobody = "https://127.0.0.1:1/token";
+    let down = challenging(nobody)?;
+    let words = format!("{} wants a token of {nobody}: could not reach 127.0.0.1:1: connection refused", down.name());
+    for call in [guarded.stranger(["list", GUN])?, guarded.by(ALICE, ["publish", GUN])?] {
+        let told = call.args(["-s", &down.url()]).fails_with(OFFLINE)?;
+        told.says(&[&words, "tell the operator of"])?.never_says(&["check the server given with -s"])?;
+    }
+    // what is known is read, and who is away is told
+    let list = guarded.stage.signet(["list", GUN])?.args(["-s", &down.url()]);
+    list.ok()?.says(&["first", &words])?;
+
+    let other = TokenServer::start(&signet_tests::Authority::new("somebody else")?, Manner::Open)?;
+    let unknown = challenging(&other.realm())?;
+    let told = guarded.stage.signet(["list", GUN])?.args(["-s", &unknown.url()]).fails_with(TLS)?;
+    told.says(&[&other.realm(), "is not signed by the CA in", "the CAs of both"])?;
+
+    let proxy = ConnectProxy::start(Temper::Asks)?;
+    let plain = challenging("http://notary-server:1/token")?;
+    let call = guarded.stranger(["list", GUN])?.args(["-s", &plain.url()]).env("HTTP_PROXY", proxy.url());
+    call.fails_with(OFFLINE)?.says(&[&format!("the proxy {} wants a user name", proxy.url()), "HTTP_PROXY"])?;
     Ok(())
 }
 
@@ -416,6 +488,48 @@ fn a_server_that_wants_a_password_gets_it() -> Result<()> {
     Ok(())
 }
 
+/// A server that wants a password or a token, and then repeats in its own words what it got.
+fn echo(guarded: &Guarded, challenge: String, status: &'static str) -> Result<BadServer> {
+    let (_, password) = ALICE;
+    BadServer::before_with(&guarded.stage.server, move |request, headers| {
+        let Some((_, got)) = headers.iter().find(|(name, _)| name == "authorization") else {
+            let header = challenge.clone();
+            return Some(Answer::Http { status: "401 Unauthorized", header, body: Vec::new() });
+        };
+        let words = match got.strip_prefix("Basic ") {
+            Some(pair) => format!("no: {pair}, {password}, {}", password.replace(' ', "%20")),
+            None => format!("no: {got}"),
+        };
+        let errors = json!({ "errors": [{ "code": "NO", "message": words, "detail": { "got": words } }] });
+        let key = json!({ "keytype": words, "keyval": { "public": "" } });
+        let (status, body) = if request.ends_with(".key") { ("200 OK", key) } else { (status, errors) };
+        let header = format!("WWW-Authenticate: Bearer error=\"{}\"", words.replace('"', ""));
+        Some(Answer::Http { status, header, body: body.to_string().into_bytes() })
+    })
+}
+
+#[test]
+fn what_a_server_repeats_of_our_secrets_is_cut_out_of_its_words() -> Result<()> {
+    let guarded = Guarded::published(Manner::Closed)?;
+    let encoded = notary_auth(ALICE);
+    let per_cent = ALICE.1.replace(' ', "%20");
+    for challenge in ["WWW-Authenticate: Basic realm=\"x\"".to_owned(), guarded.tokens.challenge()] {
+        for status in ["400 Bad Request", "401 Unauthorized", "403 Forbidden", "500 Internal Server Error"] {
+            let server = echo(&guarded, challenge.clone(), status)?;
+            for args in [["list", GUN], ["init", "example.com/acme/other"]] {
+                let call = guarded.stranger(["-D"])?.args(args).args(["-s", &server.url()]);
+                let told = call.env("NOTARY_AUTH", notary_auth(ALICE)).finish()?;
+                let told = told.says(&["no: ", "[secret]"])?.never_says(&[ALICE.1, &encoded, &per_cent])?;
+                for token in guarded.tokens.issued() {
+                    let signature = token.rsplit('.').next().unwrap_or(&token);
+                    assert!(!told.stderr.contains(signature), "{told}");
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn nothing_secret_is_said_however_much_is_said() -> Result<()> {
     let guarded = Guarded::published(Manner::Closed)?;
@@ -423,7 +537,31 @@ fn nothing_secret_is_said_however_much_is_said() -> Result<()> {
     let proxy = ConnectProxy::start(Temper::Asks)?;
     let url = guarded.stage.server.url().replace("127.0.0.1", "notary-server");
     proxied = proxied.args(["-s", &url]).env("HTTPS_PROXY", proxy.url_with_user());
+    // hostile or careless words of others
+    let user = ALICE.1.replace(' ', "%20");
+    let in_url = guarded.stage.server.url().replace("://", &format!("://alice:{user}@"));
+    let plain_in_url = in_url.replace("https", "http");
+    let in_realm = guarded.tokens.challenge().replace("https://", "https://somebody:realm-password@");
+    let realm = BadServer::before_with(&guarded.stage.server, move |_, headers| {
+        let header = in_realm.clone();
+        let shown = headers.iter().any(|(name, _)| name == "authorization");
+        (!shown).then(|| Answer::Http { status: "401 Unauthorized", header, body: Vec::new() })
+    })?;
+    let echoing = TokenServer::start_odd(&guarded.stage.authority, Manner::Open, |asked, _| {
+        (asked.who != "nobody").then(|| ("403 Forbidden", format!("{}, no: {}", ALICE.1, notary_auth(ALICE))))
+    })?;
+    let challenge = echoing.challenge();
+    let told_by_tokens = BadServer::before(&guarded.stage.server, move |_| {
+        let header = challenge.clone();
+        Some(Answer::Http { status: "401 Unauthorized", header, body: Vec::new() })
+    })?;
     let calls = [
+        guarded.by(ALICE, ["-D", "list", GUN])?.args(["-s", &realm.url()]),
+        guarded.by(ALICE, ["-D", "publish", GUN])?.args(["-s", &told_by_tokens.url()]),
+        guarded.by(ALICE, ["-D", "list", GUN])?.args(["-s", &in_url]),
+        guarded.by(ALICE, ["-D", "list", GUN])?.args(["-s", &plain_in_url]),
+        guarded.by(ALICE, ["-D", "list", GUN])?.args(["-s", &format!("ftp://alice:{user}@127.0.0.1")]),
+        guarded.by(ALICE, ["-D", "list", GUN])?.args(["-s", "https://127.0.0.1:1"]),
         guarded.by(ALICE, ["-D", "publish", GUN])?,
         guarded.by(ALICE, ["-D", "list", GUN])?,
         guarded.by(("alice", "wrong password"), ["-D", "publish", GUN])?,
@@ -431,7 +569,14 @@ fn nothing_secret_is_said_however_much_is_said() -> Result<()> {
     ];
     let said = calls.iter().map(Call::finish).collect::<Result<Vec<_>>>()?;
     let encoded = notary_auth(ALICE);
-    let mut secrets = vec![ALICE.1.to_owned(), encoded, "wrong password".to_owned(), PROXY_USER.1.to_owned()];
+    let mut secrets = vec![
+        ALICE.1.to_owned(),
+        user,
+        "realm-password".to_owned(),
+        encoded,
+        "wrong password".to_owned(),
+        PROXY_USER.1.to_owned(),
+    ];
     secrets.extend([
         PROXY_USER.1.replace(' ', "%20"),
         notary_auth(PROXY_USER),
@@ -442,9 +587,13 @@ fn nothing_secret_is_said_however_much_is_said() -> Result<()> {
     // a token's signature is enough of it
     secrets.extend(issued.iter().filter_map(|token| token.rsplit('.').next().map(str::to_owned)));
     let secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
+    // a password in the URL of a server would go past the gate
+    let refused = said.iter().filter(|finished| finished.stderr.contains("has a user name or a password in it"));
+    assert_eq!(refused.count(), 2);
     for finished in said {
         finished.says(&["level=debug"])?.never_says(&secrets)?;
     }
+    assert_eq!(guarded.tokens.lines().iter().filter(|line| line.starts_with("imposter")).count(), 1);
     Ok(())
 }
 
@@ -504,6 +653,19 @@ fn a_proxy_that_does_not_let_through_is_named_as_one() -> Result<()> {
     // over plain http, the proxy answers in the server's place
     let call = stage.signet(["list", GUN])?.args(["-s", "http://notary-server:1"]).env("HTTP_PROXY", asks.url());
     call.fails_with(OFFLINE)?.says(&["wants a user name and a password", "HTTP_PROXY"])?;
+    Ok(())
+}
+
+#[test]
+fn a_server_behind_a_proxy_that_answers_407_is_not_taken_for_the_proxy() -> Result<()> {
+    let stage = Stage::with_files()?;
+    let odd = TokenServer::start_odd(&stage.authority, Manner::Open, |_, _| {
+        Some(("407 Proxy Authentication Required", String::new()))
+    })?;
+    let proxy = ConnectProxy::start(Temper::Kind)?;
+    let url = odd.realm().replace("127.0.0.1", "notary-server").replace("/token", "");
+    let told = stage.signet(["list", GUN])?.args(["-s", &url]).env("HTTPS_PROXY", proxy.url()).fails_with(OFFLINE)?;
+    told.says(&["it answers 407 to GET /v2/"])?.never_says(&["the proxy"])?;
     Ok(())
 }
 

@@ -174,6 +174,7 @@ impl Update<'_> {
         let wire = match (self.link.metadata(gun, &Role::Root, edition, MAX_METADATA_BYTES).await, former) {
             (Ok(wire), _) => wire,
             (Err(error), Some(former)) if error.is_outage() && self.purpose == Purpose::Read => {
+                tell(&error);
                 tracing::debug!("using the cached root: {error}");
                 former.wire().clone()
             }
@@ -307,6 +308,7 @@ impl Update<'_> {
             }
             Err(error) if error.is_outage() && self.purpose == Purpose::Read => {
                 let Some(cached) = self.known(&role, &signers)? else { return Err(error.into()) };
+                tell(&error);
                 tracing::warn!(
                     "Error while downloading remote metadata, using cached timestamp - this might not be the latest version available remotely"
                 );
@@ -556,6 +558,13 @@ enum Below {
     Complete(Box<Trusted>),
     /// The snapshot names a root with this SHA-256, not the one that was fetched.
     OtherRoot(Option<Digest>),
+}
+
+/// Names an outage that is read past. One of the server itself was told when it was looked for.
+fn tell(outage: &ServerError) {
+    if !outage.is_offline() {
+        tracing::warn!("{outage}");
+    }
 }
 
 fn top_level<'a>(root: &'a Root, before: Option<&'a Root>, role: &Role) -> Signers<'a> {

@@ -9,16 +9,19 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use reqwest::Url;
 use secrecy::SecretString;
 use serde::Deserialize;
 use signet_tuf::Gun;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::{Credential, Purpose, Secret, helper};
+use super::{Credential, Proof, Purpose, Secret, helper};
 use crate::{environment::Environment, secret::Passphrase};
 
 /// Docker's name for Docker Hub.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
+/// Docker's name for Docker Hub's notary-server.
+const HUBS_SERVER: &str = "https://notary.docker.io";
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -106,15 +109,27 @@ fn read(file: &Path) -> Option<Config> {
 /// By which names Docker may know the server.
 fn names(environment: &Environment, purpose: &Purpose) -> Vec<String> {
     let registry = registry(&purpose.gun);
-    let host = hostname(registry).rsplit_once(':').map_or(hostname(registry), |(host, _)| host);
-    let of_hub = registry == DOCKER_HUB && purpose.host == "notary.docker.io";
-    // A registry's password is for the registry: it goes elsewhere only where Docker, too, would send it.
-    let dockers = environment.value("DOCKER_CONTENT_TRUST_SERVER").is_some();
     let mut names = vec![purpose.server.clone()];
-    if (dockers || of_hub || host == purpose.host) && registry != purpose.server {
+    if registry != purpose.server && is_registrys(environment, purpose, registry) {
         names.push(registry.to_owned());
     }
     names
+}
+
+/// A registry's password is for the registry: it goes elsewhere only where Docker, too, would send it, and that is by https
+/// and to a server with the right certificate.
+fn is_registrys(environment: &Environment, purpose: &Purpose, registry: &str) -> bool {
+    let is = |url: &str| Url::parse(url).is_ok_and(|url| url.origin() == purpose.base.origin());
+    let host = hostname(registry).rsplit_once(':').map_or(hostname(registry), |(host, _)| host);
+    let dockers = environment.value("DOCKER_CONTENT_TRUST_SERVER").and_then(|url| url.to_str());
+    match purpose.proof {
+        Proof::Nothing => false,
+        Proof::Certificate => {
+            dockers.is_some_and(is)
+                || (registry == DOCKER_HUB && is(HUBS_SERVER))
+                || purpose.base.host_str() == Some(host)
+        }
+    }
 }
 
 /// The registry of a collection, as Docker files it.
@@ -176,8 +191,13 @@ mod tests {
     use super::*;
 
     fn purpose(server: &str, gun: &str) -> Purpose {
-        let host = server.split(':').next().unwrap().to_owned();
-        Purpose { host, server: server.to_owned(), gun: gun.parse().unwrap() }
+        Purpose {
+            base: Url::parse(&format!("https://{server}/")).unwrap(),
+            proof: Proof::Certificate,
+            server: server.to_owned(),
+            reader: None,
+            gun: gun.parse().unwrap(),
+        }
     }
 
     fn who(config: &str, variables: &[(&str, &str)], purpose: &Purpose) -> Option<String> {
@@ -228,9 +248,18 @@ mod tests {
             ("notary.docker.io", "docker.io/library/app", &[], Some("c:dd")),
             ("n.example", "docker.io/library/app", &[], None),
             ("n.example", "library/app", elsewhere, Some("c:dd")),
+            ("n.example:443", "library/app", elsewhere, Some("c:dd")),
+            ("n.example:4443", "library/app", elsewhere, None),
+            ("evil.example", "library/app", elsewhere, None),
+            ("evil.example", "r.example:5000/app", elsewhere, None),
+            ("notary.docker.io:4443", "docker.io/library/app", &[], None),
         ];
         for (server, gun, variables, wanted) in table {
-            assert_eq!(who(config, variables, &purpose(server, gun)).as_deref(), wanted, "{server} {gun}");
+            let purpose = purpose(server, gun);
+            assert_eq!(who(config, variables, &purpose).as_deref(), wanted, "{server} {gun}");
+            // plain http, or a certificate that nobody checks
+            let pretended = Purpose { proof: Proof::Nothing, ..purpose };
+            assert_eq!(who(config, variables, &pretended), None, "{server} {gun}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Docker's credential helpers: `docker-credential-NAME get` reads the server's name and writes JSON.
 
-use std::{io, process::Stdio, time::Duration};
+use std::{env, io, os::unix::fs::PermissionsExt, path::PathBuf, process::Stdio, time::Duration};
 
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -29,7 +29,7 @@ const WORDS_SHOWN: usize = 200;
 pub(super) enum HelperError {
     #[error("`{0}` is not the name of a credential helper")]
     Name(String),
-    #[error("{0} is not in PATH")]
+    #[error("{0} is in no directory that PATH names from the root")]
     Missing(String),
     #[error("{program} cannot be run: {cause}")]
     Run { program: String, cause: io::Error },
@@ -62,7 +62,8 @@ pub(super) async fn ask(environment: &Environment, name: &str, server: &str) -> 
         return Err(HelperError::Name(name.to_owned()));
     }
     let program = program(name);
-    let child = Command::new(&program)
+    let Some(path) = found(environment, &program) else { return Err(HelperError::Missing(program)) };
+    let child = Command::new(path)
         .arg("get")
         .env_clear()
         .envs(environment.only(passes))
@@ -89,6 +90,14 @@ pub(super) async fn ask(environment: &Environment, name: &str, server: &str) -> 
             }
         }
     }
+}
+
+/// Where the program is. Not below the working directory, which may be somebody else's, whatever PATH says.
+fn found(environment: &Environment, program: &str) -> Option<PathBuf> {
+    let directories = env::split_paths(environment.value("PATH")?).filter(|directory| directory.is_absolute());
+    let is_program =
+        |path: &PathBuf| path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
+    directories.map(|directory| directory.join(program)).find(is_program)
 }
 
 /// Helpers reach key rings, agents and clouds by variables of their own, so they get all but what opens our keys.
@@ -154,11 +163,15 @@ mod tests {
     use super::*;
 
     fn asked(script: &str, name: &str) -> Result<Option<Secret>, HelperError> {
+        asked_in(script, name, |directory| directory)
+    }
+
+    fn asked_in(script: &str, name: &str, named: impl Fn(String) -> String) -> Result<Option<Secret>, HelperError> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("docker-credential-x");
         fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        let search = format!("{}:/usr/bin:/bin", directory.path().display());
+        let search = format!("{}:/usr/bin:/bin", named(directory.path().display().to_string()));
         let environment = Environment::of("/", &[("PATH", &search), ("NOTARY_AUTH", "x"), ("AWS_PROFILE", "p")]);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(ask(&environment, name, "n.example:1"))
@@ -192,7 +205,16 @@ mod tests {
 
     #[test]
     fn a_helper_that_is_not_there_is_named() {
-        assert_eq!(pair(asked("", "y")), "docker-credential-y is not in PATH");
+        assert_eq!(pair(asked("", "y")), "docker-credential-y is in no directory that PATH names from the root");
         assert_eq!(pair(asked("", "../x")), "`../x` is not the name of a credential helper");
+    }
+
+    #[test]
+    fn no_helper_is_run_from_below_the_working_directory() {
+        let answer = r#"echo '{"Username":"u","Secret":"p"}'"#;
+        let to_root = env::current_dir().unwrap().components().skip(1).map(|_| "..").collect::<Vec<_>>().join("/");
+        assert_eq!(pair(asked(answer, "x")), "u:p");
+        let relative = asked_in(answer, "x", |directory| format!("{to_root}{directory}"));
+        assert!(matches!(relative, Err(HelperError::Missing(_))), "{}", pair(relative));
     }
 }

@@ -8,6 +8,7 @@ mod variable;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use reqwest::Url;
 use signet_tuf::Gun;
 use tokio::sync::Mutex;
 
@@ -59,13 +60,26 @@ pub enum Who {
     },
 }
 
+/// Whether a server has proved that it is the one whose name it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Proof {
+    /// By a certificate that is checked.
+    Certificate,
+    /// By nothing: plain http, or `skipTLSVerify`.
+    Nothing,
+}
+
 /// For what a credential is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Purpose {
-    /// Host of the server.
-    pub host: String,
+    /// The server.
+    pub base: Url,
+    /// Whether it is really that server.
+    pub proof: Proof,
     /// Host and port, as people name the server.
     pub server: String,
+    /// The token server that reads the secret in the server's place, for people.
+    pub reader: Option<String>,
     /// The collection.
     pub gun: Gun,
 }
@@ -128,6 +142,15 @@ impl Credentials {
         found.insert(purpose.clone(), credential.clone());
         Ok(credential)
     }
+
+    /// Whether [`Self::find`] has something, or somebody to ask. Asks no person.
+    pub async fn could_find(&self, purpose: &Purpose) -> bool {
+        let Some(sources) = &self.0 else { return false };
+        match sources.at_hand(purpose).await {
+            AtHand::Said(credential) => credential.is_some(),
+            AtHand::Nothing => sources.prompt.has_person(),
+        }
+    }
 }
 
 impl fmt::Debug for Credentials {
@@ -136,15 +159,41 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// What is known without asking a person.
+enum AtHand {
+    /// Who we are, or that we are nobody.
+    Said(Option<Credential>),
+    Nothing,
+}
+
 impl Sources {
     async fn find(&self, purpose: &Purpose) -> Result<Option<Credential>, PromptError> {
+        match self.at_hand(purpose).await {
+            AtHand::Said(credential) => Ok(credential),
+            AtHand::Nothing => self.ask(purpose),
+        }
+    }
+
+    async fn at_hand(&self, purpose: &Purpose) -> AtHand {
         // Notary 0.7: a variable that is wrong does not make it ask
         if let Some(text) = self.environment.secret(variable::NAME) {
             tracing::info!("{} says who we are", variable::NAME);
-            return Ok(variable::read(&text));
+            return AtHand::Said(variable::read(&text));
         }
-        if let Some(credential) = docker::find(&self.environment, purpose).await {
-            return Ok(Some(credential));
+        match docker::find(&self.environment, purpose).await {
+            Some(credential) => AtHand::Said(Some(credential)),
+            None => AtHand::Nothing,
+        }
+    }
+
+    fn ask(&self, purpose: &Purpose) -> Result<Option<Credential>, PromptError> {
+        if self.prompt.has_person() {
+            // before anything is typed: to whom it goes
+            let server = &purpose.server;
+            match &purpose.reader {
+                Some(reader) => tracing::warn!("{server} asks who you are; your answer goes to {reader}"),
+                None => tracing::warn!("{server} asks who you are"),
+            }
         }
         let Some((user, password)) = self.prompt.login()? else { return Ok(None) };
         Ok(Some(Credential { secret: Secret::Password { user, password }, source: "typed".to_owned() }))
@@ -156,7 +205,13 @@ mod tests {
     use super::*;
 
     fn purpose() -> Purpose {
-        Purpose { host: "h".into(), server: "h:1".into(), gun: "example.com/app".parse().unwrap() }
+        Purpose {
+            base: Url::parse("https://h:1").unwrap(),
+            proof: Proof::Certificate,
+            server: "h:1".into(),
+            reader: None,
+            gun: "example.com/app".parse().unwrap(),
+        }
     }
 
     fn found(variables: &[(&str, &str)], prompt: &Prompt) -> Option<Credential> {

@@ -86,7 +86,7 @@ impl Exit {
             Self::Usage => "the command line makes no sense",
             Self::Refused => "the agent understood the request and will not sign it",
             Self::KeyNotAtHand => "a key, its passphrase or PIN, or its token is not at hand",
-            Self::ServerUnreachable => "the server, or the proxy before it, cannot be reached",
+            Self::ServerUnreachable => "the server, its token server, or the proxy before one cannot be reached",
             Self::ServerRefused => "the server answered, and did not do it",
             Self::NotTrusted => "metadata or content cannot be trusted",
             Self::AgentUnavailable => "the agent cannot be reached or started, or cannot record",
@@ -185,6 +185,7 @@ const fn of_prompt(error: &PromptError) -> Exit {
 
 const fn of_server(error: &ServerError) -> Exit {
     match error {
+        ServerError::TokenServer(failure) => of_server(&failure.cause),
         ServerError::Unreachable { .. } => Exit::ServerUnreachable,
         ServerError::Tls { .. } => Exit::Tls,
         ServerError::Denied(_)
@@ -199,7 +200,10 @@ const fn of_server(error: &ServerError) -> Exit {
         | ServerError::TooLarge { .. }
         | ServerError::Answer { .. } => Exit::ServerRefused,
         ServerError::Prompt(error) => of_prompt(error),
-        ServerError::Url { .. } | ServerError::Certificate { .. } | ServerError::Setup { .. } => Exit::Failed,
+        ServerError::Url { .. }
+        | ServerError::UserInUrl { .. }
+        | ServerError::Certificate { .. }
+        | ServerError::Setup { .. } => Exit::Failed,
     }
 }
 

@@ -50,7 +50,9 @@ const fn of_server(error: &ServerError) -> Option<&'static str> {
         | ServerError::Status { .. }
         | ServerError::TooLarge { .. }
         | ServerError::Answer { .. }
+        | ServerError::TokenServer(_)
         | ServerError::Url { .. }
+        | ServerError::UserInUrl { .. }
         | ServerError::Certificate { .. }
         | ServerError::Setup { .. } => None,
     }

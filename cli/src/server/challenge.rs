@@ -7,6 +7,8 @@ use reqwest::{
     header::{HeaderMap, WWW_AUTHENTICATE},
 };
 
+use super::address;
+
 /// One way in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Challenge {
@@ -19,7 +21,7 @@ pub(super) enum Challenge {
 /// Where tokens come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Bearer {
-    /// The token server.
+    /// The token server. The HTTP client would make an Authorization of a user name in it.
     pub(super) realm: Url,
     /// By which name it knows the server that wants the token.
     pub(super) service: Option<String>,
@@ -71,8 +73,10 @@ pub(super) fn complaint(headers: &HeaderMap) -> Option<String> {
 impl Offer {
     fn bearer(&self) -> Result<Bearer, String> {
         let realm = self.parameters.get("realm").map(String::as_str).unwrap_or_default();
-        let url = Url::parse(realm).ok().filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
-        let realm = url.ok_or_else(|| format!("it names `{realm}` as its token server, which is no URL"))?;
+        let url = Url::parse(realm).ok().filter(address::is_http).map(|url| address::clean(&url));
+        let realm = url.ok_or_else(|| {
+            format!("it names `{}` as its token server, which is no URL", address::without_user(realm))
+        })?;
         let service = self.parameters.get("service").filter(|service| !service.is_empty()).cloned();
         Ok(Bearer { realm, service })
     }
@@ -156,12 +160,13 @@ mod tests {
     #[test]
     fn the_way_in_is_found_in_what_servers_write() {
         let full = r#"Bearer realm="https://a/t?x=1",service="n, o",scope="repository:g:push,pull""#;
-        let table: [(&[&str], Option<Challenge>); 9] = [
+        let table: [(&[&str], Option<Challenge>); 10] = [
             (&[full], bearer("https://a/t?x=1", Some("n, o"))),
             (&["bearer  Realm=\"https://a/\" , service=notary"], bearer("https://a/", Some("notary"))),
             (&[r#"Basic realm="x", Bearer realm="https://a/""#], bearer("https://a/", None)),
             (&[r#"Basic realm="x""#, r#"Bearer realm="https://a/""#], bearer("https://a/", None)),
             (&[r#"Bearer realm="https://a/",service="say \"x\"""#], bearer("https://a/", Some("say \"x\""))),
+            (&[r#"Bearer realm="https://al:pw@a/""#], bearer("https://a/", None)),
             (&[r#"Basic realm="a=b, c""#], Some(Challenge::Basic)),
             (&["Negotiate, Basic"], Some(Challenge::Basic)),
             (&[r#"Bearer realm="nowhere", Basic realm="x""#], Some(Challenge::Basic)),
@@ -180,8 +185,10 @@ mod tests {
             (r#"Bearer realm="/auth""#, "/auth"),
             (r#"Bearer realm="ftp://a/""#, "ftp://a/"),
             (r#"Bearer realm="https://""#, "https://"),
+            (r#"Bearer realm="ftp://al:pw@a""#, "ftp://a"),
         ] {
             let problem = Challenge::choose(&headers(&[value])).unwrap_err();
+            assert!(!problem.contains("pw"), "{problem}");
             assert!(problem.contains(word), "{value}: {problem}");
         }
     }

@@ -19,6 +19,12 @@ pub enum ServerError {
         /// As given.
         url: String,
     },
+    /// A user name or a password in the URL of a server.
+    #[error("the URL of {server} has a user name or a password in it")]
+    UserInUrl {
+        /// Host and port.
+        server: String,
+    },
     /// A certificate or key file that cannot be used.
     #[error("cannot use {}: {problem}", path.display())]
     Certificate {
@@ -81,6 +87,9 @@ pub enum ServerError {
     /// The token server gives us no token.
     #[error(transparent)]
     TokenRefused(Box<TokenRefusal>),
+    /// The token server cannot be reached, or is not one that we trust.
+    #[error(transparent)]
+    TokenServer(Box<TokenServerFailure>),
     /// The token server's answer makes no sense.
     #[error("the token server {realm} answered something else than a token: {problem}")]
     TokenAnswer {
@@ -185,6 +194,18 @@ pub struct TokenRefusal {
     pub text: String,
 }
 
+/// A token server that no question gets to.
+#[derive(Debug, Error)]
+#[error("{server} wants a token of {realm}: {cause}")]
+pub struct TokenServerFailure {
+    /// Host and port of the server that wants the token.
+    pub server: String,
+    /// The token server's URL.
+    pub realm: String,
+    /// [`ServerError::Unreachable`] or [`ServerError::Tls`], of the token server.
+    pub cause: ServerError,
+}
+
 /// Why nobody answers.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Unreachable {
@@ -282,6 +303,9 @@ impl ServerError {
     pub fn remedy(&self) -> Option<String> {
         match self {
             Self::Url { .. } => Some("give the server with -s or in the configuration file".into()),
+            Self::UserInUrl { .. } => Some(
+                "leave them out: they would be sent with every request, and stand in logs; NOTARY_AUTH holds base64 of USER:PASSWORD".into(),
+            ),
             Self::Certificate { .. } => Some(
                 "check --tlscacert, --tlscert and --tlskey: --tlscert and --tlskey are given together, a certificate and its own key".into(),
             ),
@@ -298,6 +322,7 @@ impl ServerError {
             }
             Self::Denied(refusal) => Some(refusal.remedy()),
             Self::TokenRefused(refusal) => Some(refusal.remedy()),
+            Self::TokenServer(failure) => Some(failure.remedy()),
             Self::TokenAnswer { .. } => Some("tell the operator of the token server".into()),
             Self::Challenge { .. } => Some("tell its operator that tokens (Bearer) and passwords (Basic) are known".into()),
             Self::Realm { .. } => {
@@ -322,20 +347,19 @@ impl ServerError {
         }
     }
 
-    /// No answer in time.
-    pub(super) fn late(server: &str, after: Duration) -> Self {
-        Self::Unreachable { server: server.to_owned(), cause: Unreachable::Timeout(after) }
-    }
-
     /// Whether nobody was there to answer.
     #[must_use]
     pub const fn is_offline(&self) -> bool {
         matches!(self, Self::Unreachable { .. })
     }
 
-    /// Whether the server, or what stands before it, cannot serve right now.
+    /// Whether the server, or what stands before it, cannot serve right now. A token server that cannot be reached counts:
+    /// whoever can keep us from it can keep us from the server, too, and so reading loses nothing that it had.
     #[must_use]
     pub const fn is_outage(&self) -> bool {
+        if let Self::TokenServer(failure) = self {
+            return failure.cause.is_offline();
+        }
         self.is_offline() || self.is_failure()
     }
 
@@ -401,6 +425,25 @@ impl TokenRefusal {
             Who::Nobody => LOG_IN.to_owned(),
             Who::User { .. } => format!("check the password of {}", self.who),
             Who::Bearer { source } => format!("log in again: the identity token of {source} is no longer good"),
+        }
+    }
+}
+
+impl TokenServerFailure {
+    fn remedy(&self) -> String {
+        let operator = format!("tell the operator of {}, who names that token server", self.server);
+        if let ServerError::Unreachable { cause: Unreachable::Proxy(failure), .. } = &self.cause {
+            return failure.remedy();
+        }
+        let ServerError::Tls { problem, .. } = &self.cause else { return format!("try again later, or {operator}") };
+        match problem {
+            TlsProblem::UnknownCa { .. } => {
+                "give a file with the CAs of both, the server and its token server, with --tlscacert".to_owned()
+            }
+            TlsProblem::Expired | TlsProblem::NotYetValid => format!("check this machine's clock, or {operator}"),
+            TlsProblem::ClientCertificate | TlsProblem::WrongName | TlsProblem::NotTls | TlsProblem::Other(_) => {
+                operator
+            }
         }
     }
 }

@@ -4,17 +4,20 @@
 //! untrusted bytes.
 
 mod access;
+mod address;
 mod body;
 mod challenge;
 mod error;
 mod failure;
 mod gate;
+mod mask;
 mod proxy;
 mod refusal;
 mod tls;
 mod token;
+mod transport;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use reqwest::{RequestBuilder, Response, StatusCode, Url, multipart};
@@ -23,11 +26,24 @@ use tokio::time::timeout;
 
 pub use self::{
     access::Access,
-    error::{Permission, ProxyFailure, ProxyProblem, Refusal, ServerError, TlsProblem, TokenRefusal, Unreachable},
+    address::without_user,
+    error::{
+        Permission, ProxyFailure, ProxyProblem, Refusal, ServerError, TlsProblem, TokenRefusal, TokenServerFailure,
+        Unreachable,
+    },
     proxy::Proxies,
 };
-use self::{gate::Gate, refusal::Asked};
-use crate::{context::ServerSettings, credentials::Who};
+use self::{
+    body::Unread,
+    gate::{Gate, Pass},
+    mask::Mask,
+    refusal::Asked,
+    transport::Transport,
+};
+use crate::{
+    context::{ServerSettings, SkipVerify},
+    credentials::Proof,
+};
 
 /// The largest root and, while nothing says better, the largest of any metadata. Notary's `MaxDownloadSize`.
 pub const MAX_METADATA_BYTES: u64 = 100 << 20;
@@ -55,11 +71,9 @@ pub enum Edition {
 /// One notary-server. Clones share who we are to it.
 #[derive(Debug, Clone)]
 pub struct Server {
-    http: reqwest::Client,
+    transport: Transport,
     base: Url,
     name: String,
-    ca: Option<PathBuf>,
-    proxies: Proxies,
     gate: Arc<Gate>,
 }
 
@@ -68,13 +82,21 @@ impl Server {
     /// tokens is asked for one that is good for all of it.
     ///
     /// # Errors
-    /// [`ServerError::Url`] and [`ServerError::Certificate`] name the setting that cannot be used.
+    /// [`ServerError::Url`], [`ServerError::UserInUrl`] and [`ServerError::Certificate`] name the setting that cannot be used.
     pub fn new(settings: &ServerSettings, access: Access) -> Result<Self, ServerError> {
-        let base = base_url(&settings.url)?;
-        let http = tls::client(settings)?;
-        let proxies = settings.proxies.clone();
-        let gate = Gate::new(base.clone(), access, settings.credentials.clone(), http.clone(), proxies.clone());
-        Ok(Self { http, name: token::name(&base), base, ca: settings.ca.clone(), proxies, gate: Arc::new(gate) })
+        let base = address::base(&settings.url)?;
+        let name = address::name(&base);
+        let transport = Transport::new(settings)?;
+        let proof = match (base.scheme(), settings.skip_tls_verify) {
+            ("https", SkipVerify::No) => Proof::Certificate,
+            ("https", SkipVerify::Yes) => {
+                tracing::warn!("skipTLSVerify is set: anybody can pretend to be {name}");
+                Proof::Nothing
+            }
+            _ => Proof::Nothing,
+        };
+        let gate = Gate::new(base.clone(), proof, access, settings.credentials.clone(), transport.clone());
+        Ok(Self { transport, name, base, gate: Arc::new(gate) })
     }
 
     /// Host and port, as people name the server.
@@ -89,7 +111,7 @@ impl Server {
     /// [`ServerError::Unreachable`], [`ServerError::Tls`], [`ServerError::Challenge`] or [`ServerError::Status`].
     pub async fn ping(&self) -> Result<(), ServerError> {
         let url = self.url(&["v2", ""])?;
-        let response = self.sent(self.http.get(url), PING).await?;
+        let response = self.transport.send(&self.base, self.transport.http().get(url), PING).await?;
         match response.status() {
             status if status.is_success() => Ok(()),
             StatusCode::UNAUTHORIZED => self.gate.learn(response.headers()).await.map(drop),
@@ -115,7 +137,7 @@ impl Server {
             Edition::Hash(hash) => format!("{role}.{hash}.json"),
             Edition::Version(version) => format!("{version}.{role}.json"),
         };
-        self.get(gun, Access::Read, &name, limit_bytes).await
+        Ok(self.get(gun, Access::Read, &name, limit_bytes).await?.0)
     }
 
     /// The public key that the server keeps for a role of the collection; made there if there is none.
@@ -124,8 +146,8 @@ impl Server {
     /// [`ServerError::Answer`] if that is not a key; otherwise what the server or the network said.
     pub async fn public_key(&self, gun: &Gun, role: &Role) -> Result<PublicKey, ServerError> {
         // the server makes one if there is none, and so reading it takes the right to publish
-        let bytes = self.get(gun, Access::Write, &format!("{role}.key"), MAX_KEY_BYTES).await?;
-        self.key_in(&bytes, gun, role)
+        let (bytes, pass) = self.get(gun, Access::Write, &format!("{role}.key"), MAX_KEY_BYTES).await?;
+        self.key_in(&bytes, &pass.mask, gun, role)
     }
 
     /// Lets the server make another key for a role that it signs; in use once a root that names it is published.
@@ -134,17 +156,17 @@ impl Server {
     /// [`ServerError::Answer`] if what it answers is not a key; otherwise what the server or the network said.
     pub async fn rotate_key(&self, gun: &Gun, role: &Role) -> Result<PublicKey, ServerError> {
         let name = format!("{role}.key");
-        let request = || Ok(self.http.post(self.collection_url(gun, &name)?));
-        let response = self.accepted(gun, Access::Admin, &name, STALL, request).await?;
+        let request = || Ok(self.transport.http().post(self.collection_url(gun, &name)?));
+        let (response, pass) = self.accepted(gun, Access::Admin, &name, STALL, request).await?;
         let bytes = self.read(response, MAX_KEY_BYTES, &name).await?;
-        self.key_in(&bytes, gun, role)
+        self.key_in(&bytes, &pass.mask, gun, role)
     }
 
-    fn key_in(&self, answer: &[u8], gun: &Gun, role: &Role) -> Result<PublicKey, ServerError> {
+    fn key_in(&self, answer: &[u8], mask: &Mask, gun: &Gun, role: &Role) -> Result<PublicKey, ServerError> {
         tls::public_key(answer).map_err(|problem| ServerError::Answer {
             server: self.name.clone(),
             what: format!("the {role} key of {gun}"),
-            problem,
+            problem: mask.over(&problem),
         })
     }
 
@@ -161,12 +183,12 @@ impl Server {
                 let part = multipart::Part::stream(bytes.clone())
                     .file_name(role.as_str().to_owned())
                     .mime_str("application/octet-stream")
-                    .map_err(|e| self.failed(&e))?;
+                    .map_err(|e| self.transport.failed(&self.base, &e))?;
                 form = form.part("files", part);
             }
-            Ok(self.http.post(self.collection_url(gun, "")?).multipart(form))
+            Ok(self.transport.http().post(self.collection_url(gun, "")?).multipart(form))
         };
-        self.accepted(gun, Access::Write, "POST metadata endpoint", POST, request).await.map(|_response| ())
+        self.accepted(gun, Access::Write, "POST metadata endpoint", POST, request).await.map(drop)
     }
 
     /// Deletes a collection; one that is not there is no error.
@@ -174,14 +196,14 @@ impl Server {
     /// # Errors
     /// [`ServerError`], what the server or the network said.
     pub async fn delete(&self, gun: &Gun) -> Result<(), ServerError> {
-        let request = || Ok(self.http.delete(self.collection_url(gun, "")?));
-        self.accepted(gun, Access::Admin, "DELETE metadata endpoint", STALL, request).await.map(|_response| ())
+        let request = || Ok(self.transport.http().delete(self.collection_url(gun, "")?));
+        self.accepted(gun, Access::Admin, "DELETE metadata endpoint", STALL, request).await.map(drop)
     }
 
-    async fn get(&self, gun: &Gun, access: Access, name: &str, limit_bytes: u64) -> Result<Bytes, ServerError> {
-        let request = || Ok(self.http.get(self.collection_url(gun, name)?));
-        let response = self.accepted(gun, access, name, STALL, request).await?;
-        self.read(response, limit_bytes, name).await
+    async fn get(&self, gun: &Gun, access: Access, name: &str, limit_bytes: u64) -> Result<(Bytes, Pass), ServerError> {
+        let request = || Ok(self.transport.http().get(self.collection_url(gun, name)?));
+        let (response, pass) = self.accepted(gun, access, name, STALL, request).await?;
+        Ok((self.read(response, limit_bytes, name).await?, pass))
     }
 
     /// Sends a request, as often as there is a better way to say who we are, until the answer is 200.
@@ -192,72 +214,47 @@ impl Server {
         what: &str,
         patience: Duration,
         request: impl Fn() -> Result<RequestBuilder, ServerError>,
-    ) -> Result<Response, ServerError> {
+    ) -> Result<(Response, Pass), ServerError> {
         let mut pass = self.gate.pass(gun, access).await?;
         let response = loop {
-            let response = self.sent(pass.show(request()?), patience).await?;
+            let response = self.transport.send(&self.base, pass.show(request()?), patience).await?;
             if response.status() != StatusCode::UNAUTHORIZED {
                 break response;
             }
-            let next = if self.gate.is_guarded().await {
-                self.gate.better(gun, access, &pass).await?
-            } else if self.gate.learn(response.headers()).await? {
-                Some(self.gate.pass(gun, access).await?)
-            } else {
-                None
-            };
-            match next {
+            match self.gate.after(gun, access, &pass, response.headers()).await? {
                 Some(better) => pass = better,
                 None => break response,
             }
         };
         if response.status() == StatusCode::OK {
-            return Ok(response);
+            return Ok((response, pass));
         }
-        Err(self.refused(gun, access, what, pass.who, response).await)
+        Err(self.refused(gun, access, what, pass, response).await)
     }
 
-    async fn refused(&self, gun: &Gun, access: Access, what: &str, who: Who, response: Response) -> ServerError {
+    async fn refused(&self, gun: &Gun, access: Access, what: &str, pass: Pass, response: Response) -> ServerError {
         let what = what.strip_suffix(".json").unwrap_or(what).to_owned();
         let status = response.status().as_u16();
         let complaint = challenge::complaint(response.headers());
-        let body = match timeout(STALL, body::read(response, body::MAX_ERROR_BYTES)).await {
+        let body = match timeout(STALL, body::read(response, body::MAX_ERROR_BYTES, STALL)).await {
             Ok(Ok(body)) => body,
-            Ok(Err(body::Unread::TooLarge)) => Bytes::from_static(refusal::too_long()),
-            Ok(Err(body::Unread::Failed(_))) | Err(_) => Bytes::new(),
+            Ok(Err(Unread::TooLarge)) => Bytes::from_static(refusal::too_long()),
+            Ok(Err(Unread::Failed(_) | Unread::Stalled)) | Err(_) => Bytes::new(),
         };
-        refusal::refusal(Asked { server: &self.name, gun, what, access, who }, status, complaint, &body)
+        refusal::refusal(
+            Asked { server: &self.name, gun, what, access, who: pass.who, mask: &pass.mask },
+            status,
+            complaint,
+            &body,
+        )
     }
 
-    async fn sent(&self, request: RequestBuilder, patience: Duration) -> Result<Response, ServerError> {
-        let response = timeout(patience, request.send()).await.map_err(|_| self.timed_out(patience))?;
-        let response = response.map_err(|e| self.failed(&e))?;
-        match (response.status(), self.proxies.for_url(&self.base)) {
-            // over plain http, a proxy answers in the server's place
-            (StatusCode::PROXY_AUTHENTICATION_REQUIRED, Some(proxy)) => {
-                let cause = failure::through(proxy, ProxyProblem::WantsPassword);
-                Err(ServerError::Unreachable { server: self.name.clone(), cause })
-            }
-            _ => Ok(response),
-        }
-    }
-
-    async fn read(&self, mut response: Response, limit_bytes: u64, what: &str) -> Result<Bytes, ServerError> {
-        let too_large = || ServerError::TooLarge { server: self.name.clone(), what: what.to_owned(), limit_bytes };
-        if body::announced(&response).is_some_and(|bytes| bytes > limit_bytes) {
-            return Err(too_large());
-        }
-        let mut body = Vec::new();
-        loop {
-            let chunk = timeout(STALL, response.chunk()).await.map_err(|_| self.timed_out(STALL))?;
-            let Some(chunk) = chunk.map_err(|e| self.failed(&e))? else {
-                return Ok(body.into());
-            };
-            body.extend_from_slice(&chunk);
-            if u64::try_from(body.len()).unwrap_or(u64::MAX) > limit_bytes {
-                return Err(too_large());
-            }
-        }
+    async fn read(&self, response: Response, limit_bytes: u64, what: &str) -> Result<Bytes, ServerError> {
+        body::read(response, limit_bytes, STALL).await.map_err(|unread| match unread {
+            Unread::TooLarge => ServerError::TooLarge { server: self.name.clone(), what: what.to_owned(), limit_bytes },
+            Unread::Stalled => self.transport.late(&self.base, STALL),
+            Unread::Failed(cause) => self.transport.failed(&self.base, &cause),
+        })
     }
 
     fn collection_url(&self, gun: &Gun, file: &str) -> Result<Url, ServerError> {
@@ -271,46 +268,16 @@ impl Server {
             Ok(mut path) => {
                 path.pop_if_empty().extend(segments);
             }
-            Err(()) => return Err(not_a_server(self.base.as_str())),
+            Err(()) => return Err(ServerError::Url { url: address::shown(&self.base) }),
         }
         Ok(url)
     }
-
-    fn failed(&self, cause: &reqwest::Error) -> ServerError {
-        let mut failure = failure::network(&self.name, cause, self.proxies.for_url(&self.base));
-        if let ServerError::Tls { problem: TlsProblem::UnknownCa { trusted }, .. } = &mut failure {
-            trusted.clone_from(&self.ca);
-        }
-        failure
-    }
-
-    fn timed_out(&self, after: Duration) -> ServerError {
-        match self.proxies.for_url(&self.base) {
-            None => ServerError::late(&self.name, after),
-            Some(proxy) => {
-                let cause = format!("no answer within {} seconds through the proxy {proxy}", after.as_secs());
-                ServerError::Unreachable { server: self.name.clone(), cause: Unreachable::Other(cause) }
-            }
-        }
-    }
-}
-
-fn base_url(text: &str) -> Result<Url, ServerError> {
-    let url = Url::parse(text).map_err(|_| not_a_server(text))?;
-    match url.scheme() {
-        "http" | "https" if url.has_host() => Ok(url),
-        _ => Err(not_a_server(text)),
-    }
-}
-
-fn not_a_server(text: &str) -> ServerError {
-    ServerError::Url { url: text.to_owned() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{context::SkipVerify, credentials::Credentials};
+    use crate::credentials::Credentials;
 
     fn server(url: &str) -> Result<Server, ServerError> {
         let settings = ServerSettings {

@@ -7,6 +7,7 @@ use signet_tuf::Gun;
 use super::{
     Access, ServerError,
     error::{Permission, Refusal},
+    mask::Mask,
 };
 use crate::credentials::Who;
 
@@ -18,6 +19,8 @@ pub(super) struct Asked<'a> {
     pub(super) what: String,
     pub(super) access: Access,
     pub(super) who: Who,
+    /// What it may repeat of ours.
+    pub(super) mask: &'a Mask,
 }
 
 #[derive(Deserialize)]
@@ -45,7 +48,7 @@ pub(super) fn refusal(asked: Asked<'_>, status: u16, complaint: Option<String>, 
     let server = asked.server.to_owned();
     let errors = errors(body);
     let has = |code: &str| errors.iter().any(|error| error.code == code);
-    let text = if errors.is_empty() { plain(body) } else { joined(&errors, said) };
+    let text = asked.mask.over(&if errors.is_empty() { plain(body) } else { joined(&errors, said) });
     match status {
         404 => ServerError::NotFound { server, gun: asked.gun.to_string(), what: asked.what },
         401 | 403 => {
@@ -57,7 +60,7 @@ pub(super) fn refusal(asked: Asked<'_>, status: u16, complaint: Option<String>, 
                 access: asked.access,
                 permission,
                 who: asked.who,
-                text: text.collect::<Vec<_>>().join("; "),
+                text: asked.mask.over(&text.collect::<Vec<_>>().join("; ")),
             }))
         }
         400 if has("VERSION") => ServerError::Conflict { server, text },
@@ -135,7 +138,8 @@ mod tests {
 
     fn refused(status: u16, body: &str) -> ServerError {
         let gun = "g".parse().unwrap();
-        let asked = Asked { server: "h:1", gun: &gun, what: "targets".into(), access: Access::Write, who: Who::Nobody };
+        let (server, access, mask) = ("h:1", Access::Write, &Mask::default());
+        let asked = Asked { server, gun: &gun, what: "targets".into(), access, who: Who::Nobody, mask };
         refusal(asked, status, None, body.as_bytes())
     }
 

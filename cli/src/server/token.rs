@@ -10,10 +10,13 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::{
     ServerError,
-    body::{self, MAX_ERROR_BYTES},
+    address::shown,
+    body::{self, MAX_ERROR_BYTES, Unread},
     challenge::Bearer,
     error::TokenRefusal,
+    mask::Mask,
     refusal,
+    transport::Transport,
 };
 use crate::{
     credentials::{Credential, Secret, Who},
@@ -59,31 +62,30 @@ impl Token {
 /// Asks the token server.
 ///
 /// # Errors
-/// [`ServerError::TokenRefused`] with its words, [`ServerError::Answer`], or what the network said.
+/// [`ServerError::TokenRefused`] with its words, [`ServerError::TokenAnswer`], or what the network said.
 pub(super) async fn fetch(
-    http: &Client,
+    transport: &Transport,
     bearer: &Bearer,
     scope: &str,
     credential: Option<&Credential>,
-    failed: impl Fn(&Url, &reqwest::Error) -> ServerError,
 ) -> Result<Token, ServerError> {
     let who = credential.map_or(Who::Nobody, Credential::who);
-    tracing::debug!("asking {} for a token for {scope} as {who}", bearer.realm);
-    let asked = Instant::now();
     let realm = &bearer.realm;
-    let late = || ServerError::late(&name(realm), PATIENCE);
-    let sent = request(http, bearer, scope, credential).send();
-    let response = timeout(PATIENCE, sent).await.map_err(|_| late())?.map_err(|e| failed(realm, &e))?;
+    tracing::debug!("asking {} for a token for {scope} as {who}", shown(realm));
+    let asked = Instant::now();
+    let response = transport.send(realm, request(transport.http(), bearer, scope, credential), PATIENCE).await?;
     let status = response.status();
-    let whole = timeout(PATIENCE, body::read(response, MAX_ERROR_BYTES)).await.map_err(|_| late())?;
-    let bytes = match whole {
+    let whole = timeout(PATIENCE, body::read(response, MAX_ERROR_BYTES, PATIENCE)).await;
+    let bytes = match whole.unwrap_or(Err(Unread::Stalled)) {
         Ok(bytes) => bytes,
-        Err(body::Unread::TooLarge) if status != StatusCode::OK => refusal::too_long().into(),
-        Err(body::Unread::TooLarge) => return Err(nonsense(realm, "it is larger than 64 KiB")),
-        Err(body::Unread::Failed(cause)) => return Err(failed(realm, &cause)),
+        Err(Unread::TooLarge) if status != StatusCode::OK => refusal::too_long().into(),
+        Err(Unread::TooLarge) => return Err(nonsense(realm, "it is larger than 64 KiB")),
+        Err(Unread::Stalled) => return Err(transport.late(realm, PATIENCE)),
+        Err(Unread::Failed(cause)) => return Err(transport.failed(realm, &cause)),
     };
     if status != StatusCode::OK {
-        let text = without(credential, refusal::words(&bytes));
+        let mask = credential.map(|credential| Mask::default().credential(credential)).unwrap_or_default();
+        let text = mask.over(&refusal::words(&bytes));
         let refusal = TokenRefusal { realm: shown(realm), scope: scope.to_owned(), status: status.as_u16(), who, text };
         return Err(ServerError::TokenRefused(Box::new(refusal)));
     }
@@ -114,7 +116,7 @@ fn with_query<'a>(bearer: &Bearer, pairs: impl Iterator<Item = (&'a str, &'a str
 }
 
 /// As a form; a URL's query has the same encoding.
-fn encoded<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+pub(super) fn encoded<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let Ok(mut url) = Url::parse("http://form/") else { return String::new() };
     url.query_pairs_mut().extend_pairs(pairs);
     url.query().unwrap_or_default().to_owned()
@@ -137,31 +139,8 @@ fn parse(bytes: &[u8], asked: Instant) -> Result<Token, &'static str> {
     Ok(Token { secret: Passphrase::from(SecretString::from(text.as_str())), ends: asked.checked_add(lifetime) })
 }
 
-/// `text` without what the server may have repeated of ours.
-fn without(credential: Option<&Credential>, text: String) -> String {
-    let secret = match credential.map(|credential| &credential.secret) {
-        Some(Secret::Password { password: secret, .. } | Secret::IdentityToken(secret)) => secret.expose_text(),
-        None => return text,
-    };
-    if secret.is_empty() { text } else { text.replace(secret, "[secret]") }
-}
-
 fn nonsense(realm: &Url, problem: &str) -> ServerError {
     ServerError::TokenAnswer { realm: shown(realm), problem: problem.to_owned() }
-}
-
-/// A token server's URL for people: whoever configured it may have put a password there.
-pub(super) fn shown(realm: &Url) -> String {
-    let mut url = realm.clone();
-    // both fail only for URLs without a host, and these are no realms
-    let _no_host = url.set_username("").and_then(|()| url.set_password(None));
-    url.into()
-}
-
-/// Host and port.
-pub(super) fn name(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 #[cfg(test)]
@@ -227,12 +206,5 @@ mod tests {
             std::str::from_utf8(post.body().unwrap().as_bytes().unwrap()).unwrap(),
             "client_id=docker&grant_type=refresh_token&refresh_token=se%26cret&scope=repository%3Ag%2Fa%3Apush%2Cpull&service=n+s"
         );
-    }
-
-    #[test]
-    fn a_secret_that_is_repeated_to_us_is_not_shown() {
-        let secret = Secret::Password { user: "a".into(), password: Passphrase::from(SecretString::from("hunter2")) };
-        let credential = Credential { secret, source: String::new() };
-        assert_eq!(without(Some(&credential), "no hunter2".into()), "no [secret]");
     }
 }
