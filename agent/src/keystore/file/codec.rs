@@ -124,7 +124,8 @@ impl Form {
 /// The key of a text. `openssl ecparam` writes the curve before it. As for Notary the first key counts, and what is around it is
 /// a comment: the file's name says which key is meant, and is checked.
 fn first_key(text: &[u8]) -> Result<pem::Pem, String> {
-    let blocks = pem::parse_many(text).map_err(|error| format!("it is not PEM ({error})"))?;
+    // the error repeats lines of the file
+    let blocks = pem::parse_many(text).map_err(|_| "it is not PEM, or damaged")?;
     let first = blocks.into_iter().find(|block| block.tag() != "EC PARAMETERS");
     first.ok_or_else(|| "it is not PEM, or holds no key".to_owned())
 }
@@ -335,6 +336,14 @@ mod tests {
         let other = super::relabelled(text.as_bytes(), &[("gun", gun)]).unwrap();
         assert_eq!(KeyFile::parse(other.as_bytes()).unwrap().gun.as_deref(), Some(gun));
         assert!(super::relabelled(text.as_bytes(), &[("role", "user\nrole: root")]).is_err());
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_repeats_nothing_of_it() {
+        // a blank line in the middle makes a header of what stands above it
+        let text = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n\nAAAA\n-----END PRIVATE KEY-----\n";
+        let why = KeyFile::parse(text.as_bytes()).err().unwrap();
+        assert!(!why.contains("c2VjcmV0"), "{why}");
     }
 
     #[test]
