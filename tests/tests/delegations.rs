@@ -421,7 +421,7 @@ fn what_is_no_delegate_s_key_is_refused_and_stages_nothing() -> Result<()> {
         ("text.pem", "no valid public key found"),
         ("binary.pem", "no valid public key found"),
         ("half.pem", "damaged"),
-        ("junk.pem", "something stands behind the last PEM block"),
+        ("junk.pem", "something follows its last PEM block"),
         ("damaged.pem", "could not parse provided certificate"),
         ("pubs.pem", "more than one key"),
         ("with-key.pem", "unsupported PEM block type \"PRIVATE KEY\""),

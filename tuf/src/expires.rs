@@ -3,7 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use time::{Date, Month, OffsetDateTime, Time, UtcOffset};
+use time::{Date, Duration, Month, OffsetDateTime, Time, UtcOffset};
+
+/// How long before the end of metadata and certificates Notary begins to warn.
+pub const NEAR_EXPIRY: Duration = Duration::days(183);
 
 /// A text that is not an RFC 3339 time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

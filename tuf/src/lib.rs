@@ -4,6 +4,7 @@
 //! the rules by which signatures, thresholds and root chains are checked. It does no I/O, reads no clock and holds no private
 //! key. The dialect of Notary 1 lives in [`notary1`].
 
+mod blocks;
 pub mod diff;
 mod expires;
 mod ids;
@@ -16,7 +17,8 @@ mod signature;
 pub mod verify;
 mod x509;
 
-pub use expires::{Expires, ExpiresError};
+pub use blocks::{BlocksError, blocks};
+pub use expires::{Expires, ExpiresError, NEAR_EXPIRY};
 pub use ids::{Digest, IdError, KeyId, KeyName, Version};
 pub use key::{Algorithm, AlgorithmError, KeyError, KeyType, Method, MethodError, PublicKey};
 pub use metadata::{

@@ -6,6 +6,9 @@ use time::{Duration, OffsetDateTime};
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 use x509_cert::name::Name;
 
+use crate::expires::NEAR_EXPIRY;
+use crate::key::is_short_rsa;
+
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 /// RFC 5280 section 4.2.1.12: serverAuth and anyExtendedKeyUsage.
 const FOR_SERVERS: [ObjectIdentifier; 2] =
@@ -30,11 +33,10 @@ pub enum CertificateError {
     Validity,
 }
 
-/// Notary 0.7: how far in the future the validity may begin, and how near its end there is a warning.
+/// Notary 0.7: how far in the future the validity may begin.
 const LEEWAY: Duration = Duration::days(1);
-const SOON: Duration = Duration::days(183);
 
-/// Why a delegate's key is not taken out of a certificate. The words are Notary's.
+/// Why a certificate does not count for Notary. The words are Notary's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnfitCertificate {
     /// The validity ends before it begins.
@@ -43,9 +45,15 @@ pub enum UnfitCertificate {
     /// It is signed with SHA-1.
     #[error("certificate with CN {0} uses invalid SHA1 signature algorithm")]
     Sha1(String),
-    /// Its validity has ended, or begins later than tomorrow.
+    /// Its key is an RSA one of less than 2048 bits.
+    #[error("RSA bit length is too short")]
+    ShortRsa,
+    /// Its validity has ended.
     #[error("certificate with CN {0} is expired")]
     Expired(String),
+    /// Its validity begins later than tomorrow.
+    #[error("certificate with CN {0} is expired")]
+    Early(String),
 }
 
 /// How long a fit certificate will be so.
@@ -141,27 +149,41 @@ impl Certificate {
         self.is_ca
     }
 
-    /// Whether it is signed with SHA-1, which Notary refuses.
-    #[must_use]
-    pub fn is_signed_with_sha1(&self) -> bool {
-        self.sha1
-    }
-
-    /// Whether a delegate's key may be taken out of it at that time, by Notary's rules.
+    /// Whether it counts for Notary at some time.
     ///
     /// # Errors
-    /// [`UnfitCertificate`].
-    pub fn fit_at(&self, now: OffsetDateTime) -> Result<Lifetime, UnfitCertificate> {
+    /// [`UnfitCertificate`], but never that it has expired.
+    pub fn fit(&self) -> Result<(), UnfitCertificate> {
+        // Notary 0.7 tuf/utils/x509.go: ValidateCertificate, in its order
         if self.not_before > self.not_after {
             return Err(UnfitCertificate::Window);
         }
         if self.sha1 {
             return Err(UnfitCertificate::Sha1(self.common_name.clone()));
         }
-        if self.not_before > now.saturating_add(LEEWAY) || self.not_after < now {
+        if is_short_rsa(&self.spki) { Err(UnfitCertificate::ShortRsa) } else { Ok(()) }
+    }
+
+    /// Whether it counts for Notary at that time: the one rule for delegates' certificates, root certificates and authorities.
+    ///
+    /// # Errors
+    /// [`UnfitCertificate`].
+    pub fn fit_at(&self, now: OffsetDateTime) -> Result<Lifetime, UnfitCertificate> {
+        self.fit()?;
+        if self.not_before > now.saturating_add(LEEWAY) {
+            return Err(UnfitCertificate::Early(self.common_name.clone()));
+        }
+        if self.not_after < now {
             return Err(UnfitCertificate::Expired(self.common_name.clone()));
         }
-        Ok(if self.not_after < now.saturating_add(SOON) { Lifetime::NearExpiry } else { Lifetime::Long })
+        Ok(if self.not_after < now.saturating_add(NEAR_EXPIRY) { Lifetime::NearExpiry } else { Lifetime::Long })
+    }
+
+    /// The whole of it as PEM, byte for byte as Go writes it.
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        let block = pem::Pem::new("CERTIFICATE", self.der.as_slice());
+        pem::encode_config(&block, pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF))
     }
 
     /// The whole of it.
@@ -183,7 +205,8 @@ impl Certificate {
         Ok(Issuing {
             signs_certificates: usage.is_none_or(|(_, usage)| usage.key_cert_sign()),
             path_length: constraints.and_then(|(_, constraints)| constraints.path_len_constraint),
-            for_servers: extended.is_none_or(|(_, list)| list.0.iter().any(|use_| FOR_SERVERS.contains(use_))),
+            for_servers: extended
+                .is_none_or(|(_, list)| list.0.is_empty() || list.0.iter().any(|it| FOR_SERVERS.contains(it))),
         })
     }
 
@@ -234,12 +257,13 @@ mod tests {
         let table = [
             (from_to(early, late), Ok(Lifetime::Long)),
             (from_to(datetime!(2026-06-02 12:00 UTC), late), Ok(Lifetime::Long)),
-            (from_to(datetime!(2026-06-02 12:00:01 UTC), late), expired()),
+            (from_to(datetime!(2026-06-02 12:00:01 UTC), late), Err(UnfitCertificate::Early("ann".into()))),
             (from_to(early, NOW), Ok(Lifetime::NearExpiry)),
             (from_to(early, datetime!(2026-06-01 11:59:59 UTC)), expired()),
             (from_to(early, datetime!(2026-12-01 0:00 UTC)), Ok(Lifetime::NearExpiry)),
             (from_to(early, datetime!(2026-12-02 0:00 UTC)), Ok(Lifetime::Long)),
             (from_to(late, early), Err(UnfitCertificate::Window)),
+            (from_to(datetime!(2026-06-02 0:00 UTC), datetime!(2026-06-01 18:00 UTC)), Err(UnfitCertificate::Window)),
             (Certificate { sha1: true, ..from_to(early, late) }, Err(UnfitCertificate::Sha1("ann".into()))),
         ];
         for (certificate, wanted) in table {

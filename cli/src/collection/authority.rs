@@ -6,13 +6,9 @@ use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use signet_tuf::{Certificate, Issuing, PublicKey};
 use time::OffsetDateTime;
 use webpki::{
-    ALL_VERIFICATION_ALGS, EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter, VerifiedPath,
+    ALL_VERIFICATION_ALGS, EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, VerifiedPath,
     anchor_from_trusted_cert,
 };
-
-/// RFC 5280 section 4.2.1.12: serverAuth and anyExtendedKeyUsage.
-const FOR_SERVERS: [KeyPurposeId<'_>; 2] =
-    [KeyPurposeId::new(&[0x2b, 6, 1, 5, 5, 7, 3, 1]), KeyPurposeId::new(&[0x55, 0x1d, 0x25, 0])];
 
 /// The authorities of one file that are valid now.
 #[derive(Debug)]
@@ -52,6 +48,9 @@ impl Authorities {
             .filter(|certificate| may_issue(certificate).is_some())
             .map(|certificate| CertificateDer::from(certificate.der()))
             .collect();
+        if !leaf.issuing().is_ok_and(|leaf| leaf.for_servers) {
+            return Err("its extended key usage is another than a server's".into());
+        }
         let leaf = CertificateDer::from(leaf.der());
         let seconds = u64::try_from(now.unix_timestamp()).map_err(|_| "it is before 1970")?;
         let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
@@ -65,7 +64,7 @@ impl Authorities {
             &anchors,
             &intermediate,
             time,
-            GosDefault,
+            AnyUsage,
             None,
             Some(&is_short_enough),
         )
@@ -86,23 +85,21 @@ impl Authorities {
     }
 }
 
-/// Go's `x509.VerifyOptions` without key usages: every certificate that has an extended usage is for servers.
-struct GosDefault;
+/// Go's `x509.VerifyOptions` without key usages asks that every certificate of a chain may be used for servers: leaf,
+/// intermediate ones and anchors are asked before the chain is built.
+struct AnyUsage;
 
-impl ExtendedKeyUsageValidator for GosDefault {
-    fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
-        let purposes = purposes.collect::<Result<Vec<_>, _>>()?;
-        match purposes.is_empty() || purposes.iter().any(|purpose| FOR_SERVERS.contains(purpose)) {
-            true => Ok(()),
-            false => Err(webpki::Error::UnsupportedCriticalExtension),
-        }
+impl ExtendedKeyUsageValidator for AnyUsage {
+    fn validate(&self, _: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
+        Ok(())
     }
 }
 
 // Notary 0.7 trustpinning: NewTrustPinChecker; Go: CheckSignatureFrom
 fn is_usable(certificate: &Certificate, now: OffsetDateTime) -> bool {
-    let is_valid = certificate.not_before() <= now && now <= certificate.not_after();
-    let usable = is_valid && !certificate.is_signed_with_sha1() && may_issue(certificate).is_some();
+    // Go allows no leeway at a chain's end
+    let has_begun = certificate.not_before() <= now;
+    let usable = has_begun && certificate.fit_at(now).is_ok() && may_issue(certificate).is_some();
     if !usable {
         tracing::warn!("ignoring root CA certificate with CN {} in bundle", certificate.common_name());
     }

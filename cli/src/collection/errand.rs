@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use signet_tuf::{KeyId, PublicKey, Role, RoleKeys, Root};
+use signet_tuf::{KeyId, NEAR_EXPIRY, PublicKey, Role, RoleKeys, Root};
 use time::OffsetDateTime;
 
 use super::{
     Document, Trusted,
     build::{Draft, Keyring, canonical_ids},
-    update::SOON,
 };
 use crate::{
     server::Access,
@@ -130,7 +129,8 @@ impl Errand {
 
 /// What has expired or soon will, as far as its keys are at hand.
 fn renew_soon(draft: &mut Draft, keyring: &Keyring, trusted: &Trusted, now: OffsetDateTime) {
-    let soon = |document: &Document| document.envelope().metadata().expires().instant() < now.saturating_add(SOON);
+    let soon =
+        |document: &Document| document.envelope().metadata().expires().instant() < now.saturating_add(NEAR_EXPIRY);
     let documents = trusted.targets.iter().map(|(role, document)| (role.clone(), document));
     let snapshot = trusted.snapshot.iter().map(|document| (Role::Snapshot, document));
     let root = std::iter::once((Role::Root, &trusted.root));

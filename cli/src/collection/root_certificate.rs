@@ -7,19 +7,17 @@ use std::{
 };
 
 use signet_tuf::{
-    Gun, PublicKey,
+    Gun, Lifetime, PublicKey,
     root_certificate::{RootCertificateError, parse},
 };
 use thiserror::Error;
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
 use super::{CollectionError, init::why_not_root};
 use crate::context::Context;
 
 /// A chain of ten certificates has a tenth of it.
 const MAX_BYTES: u64 = 1 << 20;
-/// Notary warns this long before a certificate expires.
-const SOON: Duration = Duration::days(183);
 
 /// Why a file's certificate cannot be the root's.
 #[derive(Debug, Error)]
@@ -116,7 +114,7 @@ pub fn read(path: &Path, gun: &Gun, now: OffsetDateTime) -> Result<PublicKey, Co
     let text = text(path).map_err(|problem| unusable(path, problem))?;
     let public = parse(&text, gun, now).map_err(|problem| unusable(path, problem.into()))?;
     for certificate in public.certificates() {
-        if certificate.not_after() < now.saturating_add(SOON) {
+        if certificate.fit_at(now) == Ok(Lifetime::NearExpiry) {
             tracing::warn!("certificate with CN {} is near expiry", certificate.common_name());
         }
     }

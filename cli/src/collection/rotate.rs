@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use signet_proto::v1;
-use signet_tuf::{Envelope, Gun, KeyId, PublicKey, Role, RoleKeys, Root};
+use signet_tuf::{Envelope, Gun, KeyId, NEAR_EXPIRY, PublicKey, Role, RoleKeys, Root};
 use time::OffsetDateTime;
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
     init::ALGORITHM,
     link::Link,
     publish::{Published, locked},
-    update::{Purpose, SOON, Update},
+    update::{Purpose, Update},
 };
 use crate::{
     agent::Place,
@@ -323,7 +323,7 @@ fn staying<'a>(root: &'a Root, role: &Role, new: &[v1::Key], now: OffsetDateTime
         return Vec::new();
     }
     let lasts = |key: &&PublicKey| {
-        key.certificate().is_none_or(|certificate| certificate.not_after() > now.saturating_add(SOON))
+        key.certificate().is_none_or(|certificate| certificate.not_after() > now.saturating_add(NEAR_EXPIRY))
     };
     known.into_iter().filter(lasts).collect()
 }

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use signet_tuf::{
-    Digest, FileMeta, KeyId, PublicKey, Role, RoleKeys, Root, Timestamp, Version,
+    Digest, FileMeta, KeyId, NEAR_EXPIRY, PublicKey, Role, RoleKeys, Root, Timestamp, Version,
     verify::{self, VerifyError},
 };
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
 use super::{
     CollectionError, Document, RoleProblem, Trusted,
@@ -26,8 +26,6 @@ use crate::{
 const MAX_ROOT_STEPS: u64 = 1024;
 /// How often root and snapshot may disagree because somebody publishes at this moment.
 const ATTEMPTS: u32 = 3;
-/// Notary warns this long before metadata expires.
-pub(super) const SOON: Duration = Duration::days(183);
 
 /// What the collection is wanted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -530,7 +528,7 @@ impl Update<'_> {
     }
 
     fn warn_if_soon(&self, role: &Role, document: &Document) {
-        if document.envelope().metadata().expires().instant() < self.now.saturating_add(SOON) {
+        if document.envelope().metadata().expires().instant() < self.now.saturating_add(NEAR_EXPIRY) {
             let metadata = if *role == Role::Root { "" } else { " metadata" };
             tracing::warn!("{role}{metadata} is nearing expiry, you should re-sign the role metadata");
         }

@@ -13,6 +13,7 @@ use crate::signature::{self, BadSignature};
 use crate::x509::{Certificate, CertificateError};
 
 pub use kind::{Algorithm, AlgorithmError, KeyType, Method, MethodError};
+pub(crate) use spki::is_short_rsa;
 use spki::{ED25519_HEAD, algorithm_of};
 
 /// Why bytes are not a usable public key.

@@ -46,6 +46,11 @@ pub(super) fn algorithm_of(spki: &[u8]) -> Result<Algorithm, KeyError> {
     }
 }
 
+/// Whether it is an RSA key that Notary finds too short.
+pub(crate) fn is_short_rsa(spki: &[u8]) -> bool {
+    matches!(algorithm_of(spki), Err(KeyError::RsaBits(bits)) if bits < *RSA_BITS.start())
+}
+
 /// Takes uncompressed points only, as Go does.
 fn on_curve(curve: ObjectIdentifier, point: &[u8]) -> Result<Algorithm, KeyError> {
     let (algorithm, verifier) = match curve {

@@ -1,14 +1,13 @@
 //! Certificates that somebody else made for a root key: whether every reader of Notary's dialect will take them.
 
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
+use crate::blocks::{BlocksError, blocks};
 use crate::key::{KeyError, PublicKey};
 use crate::names::Gun;
-use crate::verify::names_gun;
-use crate::x509::{Certificate, CertificateError};
+use crate::x509::{Certificate, CertificateError, UnfitCertificate};
 
 const CERTIFICATE: &str = "CERTIFICATE";
-const END: &str = "-----END ";
 
 /// Why a text is not the certificate of a root key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,15 +15,12 @@ pub enum RootCertificateError {
     /// No certificate is in it.
     #[error("it holds no PEM block `CERTIFICATE`")]
     NotPem,
-    /// The PEM around the certificates is damaged.
-    #[error("its PEM is damaged: {0}")]
-    DamagedPem(String),
+    /// The PEM around the certificates is damaged, or something follows it.
+    #[error(transparent)]
+    Blocks(#[from] BlocksError),
     /// A block of another kind.
     #[error("it holds a PEM block `{0}` beside certificates")]
     OtherBlock(String),
-    /// Text after the last block.
-    #[error("something follows its last PEM block")]
-    TrailingText,
     /// A block that holds no certificate.
     #[error(transparent)]
     Certificate(CertificateError),
@@ -43,6 +39,18 @@ pub enum RootCertificateError {
     /// Notary refuses SHA-1.
     #[error("its certificate {position} is signed with SHA-1")]
     Sha1 {
+        /// Counted from 1.
+        position: usize,
+    },
+    /// Its validity ends before it begins.
+    #[error("its certificate {position} is valid at no time")]
+    Window {
+        /// Counted from 1.
+        position: usize,
+    },
+    /// Notary refuses RSA keys of less than 2048 bits, those of authorities too.
+    #[error("its certificate {position} has an RSA key of less than 2048 bits")]
+    ShortRsa {
         /// Counted from 1.
         position: usize,
     },
@@ -80,54 +88,81 @@ pub enum RootCertificateError {
 /// # Errors
 /// [`RootCertificateError`]: whatever would make a reader refuse the root now.
 pub fn parse(text: &str, gun: &Gun, now: OffsetDateTime) -> Result<PublicKey, RootCertificateError> {
-    let blocks = blocks(text)?;
-    let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
-    let text: String = blocks.iter().map(|block| pem::encode_config(block, config)).collect();
+    let text: String = certificates(text)?.iter().map(Certificate::to_pem).collect();
     let public = PublicKey::from_certificate_pem(&text).map_err(|e| match e {
         KeyError::Certificate(error) => RootCertificateError::Certificate(error),
         KeyError::Encoding | KeyError::Unsupported | KeyError::RsaBits(_) | KeyError::Mismatch { .. } => {
             RootCertificateError::Key(e)
         }
     })?;
-    for (position, certificate) in (1..).zip(public.certificates()) {
-        fits(certificate, position, now)?;
+    fits(&public, gun, Period::Includes(now))?;
+    Ok(public)
+}
+
+fn certificates(text: &str) -> Result<Vec<Certificate>, RootCertificateError> {
+    let blocks = blocks(text.as_bytes())?;
+    if let Some(other) = blocks.iter().find(|block| block.tag() != CERTIFICATE) {
+        return Err(RootCertificateError::OtherBlock(other.tag().to_owned()));
     }
-    let leaf = public.certificate().ok_or(RootCertificateError::NotPem)?;
+    if blocks.is_empty() {
+        return Err(RootCertificateError::NotPem);
+    }
+    let certificates = blocks.iter().map(|block| Certificate::from_der(block.contents()));
+    certificates.collect::<Result<_, _>>().map_err(RootCertificateError::Certificate)
+}
+
+/// The PEM of a key's certificates as Go writes it.
+pub(crate) fn pem_of(key: &PublicKey) -> String {
+    key.certificates().iter().map(Certificate::to_pem).collect()
+}
+
+/// Whether certificates must be valid at some time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Period {
+    Ignored,
+    Includes(OffsetDateTime),
+}
+
+/// Whether Notary takes a key with these certificates for a root key of `gun`.
+// Notary 0.7 trustpinning: parseAllCerts, validRootLeafCerts, validRootIntCerts. Of an older root, whose validity is not
+// asked, it takes intermediate ones as they are.
+pub(crate) fn fits(key: &PublicKey, gun: &Gun, period: Period) -> Result<(), RootCertificateError> {
+    let (leaf, others) = key.certificates().split_first().ok_or(RootCertificateError::NotPem)?;
+    if leaf.is_ca() {
+        return Err(RootCertificateError::Authority);
+    }
+    if let Some((position, _)) = (2..).zip(others).find(|(_, certificate)| !certificate.is_ca()) {
+        return Err(RootCertificateError::NotAnAuthority { position });
+    }
+    match period {
+        Period::Ignored => leaf.fit().map_err(|why| unfit(leaf, 1, &why))?,
+        Period::Includes(now) => {
+            for (position, certificate) in (1..).zip(key.certificates()) {
+                certificate.fit_at(now).map_err(|why| unfit(certificate, position, &why))?;
+            }
+        }
+    }
     match names_gun(leaf.common_name(), gun) {
-        true => Ok(public),
+        true => Ok(()),
         false => Err(RootCertificateError::OtherName { found: leaf.common_name().to_owned(), gun: gun.clone() }),
     }
 }
 
-fn blocks(text: &str) -> Result<Vec<pem::Pem>, RootCertificateError> {
-    let blocks = pem::parse_many(text).map_err(|error| RootCertificateError::DamagedPem(error.to_string()))?;
-    if let Some(other) = blocks.iter().find(|block| block.tag() != CERTIFICATE) {
-        return Err(RootCertificateError::OtherBlock(other.tag().to_owned()));
-    }
-    let after = text.rsplit_once(END).map_or("", |(_, end)| end.split_once('\n').map_or("", |(_, rest)| rest));
-    match blocks.is_empty() {
-        true => Err(RootCertificateError::NotPem),
-        false if after.trim().is_empty() => Ok(blocks),
-        false => Err(RootCertificateError::TrailingText),
+fn unfit(certificate: &Certificate, position: usize, why: &UnfitCertificate) -> RootCertificateError {
+    match why {
+        UnfitCertificate::Window => RootCertificateError::Window { position },
+        UnfitCertificate::Sha1(_) => RootCertificateError::Sha1 { position },
+        UnfitCertificate::ShortRsa => RootCertificateError::ShortRsa { position },
+        UnfitCertificate::Expired(_) => RootCertificateError::Expired { position, at: certificate.not_after() },
+        UnfitCertificate::Early(_) => RootCertificateError::NotYetValid { position, at: certificate.not_before() },
     }
 }
 
-// Notary 0.7 trustpinning: parseAllCerts, validRootLeafCerts, validRootIntCerts; one that is left out changes the key's ID
-fn fits(certificate: &Certificate, position: usize, now: OffsetDateTime) -> Result<(), RootCertificateError> {
-    let tomorrow = now.checked_add(Duration::DAY).unwrap_or(now);
-    match (position, certificate.is_ca()) {
-        (1, true) => return Err(RootCertificateError::Authority),
-        (2.., false) => return Err(RootCertificateError::NotAnAuthority { position }),
-        (_, _) => {}
+/// Notary's rule: the name itself, or the beginning of it and `*`.
+fn names_gun(common_name: &str, gun: &Gun) -> bool {
+    if common_name.ends_with('*') {
+        gun.as_str().starts_with(common_name.trim_end_matches('*'))
+    } else {
+        common_name == gun.as_str()
     }
-    if certificate.is_signed_with_sha1() {
-        return Err(RootCertificateError::Sha1 { position });
-    }
-    if certificate.not_after() < now {
-        return Err(RootCertificateError::Expired { position, at: certificate.not_after() });
-    }
-    if certificate.not_before() > tomorrow {
-        return Err(RootCertificateError::NotYetValid { position, at: certificate.not_before() });
-    }
-    Ok(())
 }

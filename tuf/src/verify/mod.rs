@@ -16,7 +16,6 @@ use crate::metadata::{FileMeta, Metadata, RoleKeys};
 use crate::names::{DelegationName, Gun, Role};
 use crate::notary1::Envelope;
 
-pub(crate) use root::names_gun;
 pub use root::{current_root, first_root, next_root, pinned_root, root_chain};
 pub use structure::structure;
 

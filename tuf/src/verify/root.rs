@@ -7,7 +7,7 @@ use crate::key::PublicKey;
 use crate::metadata::Root;
 use crate::names::{Gun, Role};
 use crate::notary1::Envelope;
-use crate::x509::Certificate;
+use crate::notary1::root_certificate::{self, Period};
 
 /// Checks a root that nothing is known about: signed by its own root role.
 ///
@@ -48,7 +48,8 @@ pub fn root_chain(gun: &Gun, chain: &[Envelope]) -> Result<(), VerifyError> {
     Ok(())
 }
 
-/// Checks that a root is usable at `now`: not expired, and signed with certificates that are valid.
+/// Checks that a root is usable at `now`: not expired, and signed with certificates that are valid, as are their intermediate
+/// ones.
 ///
 /// A certificate may start up to a day after `now`, as Notary allows.
 ///
@@ -79,13 +80,6 @@ fn root_of(envelope: &Envelope) -> Result<&Root, VerifyError> {
     envelope.root().ok_or(VerifyError::WrongRole { role: Role::Root })
 }
 
-/// Whether certificates must be valid at some time.
-#[derive(Debug, Clone, Copy)]
-enum Period {
-    Ignored,
-    Includes(OffsetDateTime),
-}
-
 fn signed_by_root_role_of(root: &Root, gun: &Gun, envelope: &Envelope, period: Period) -> Result<(), VerifyError> {
     signed_by_those(root, gun, envelope, |key| is_root_key_for(gun, key, period))
 }
@@ -104,34 +98,8 @@ fn signed_by_those(
     threshold_met(trusted.into_iter(), root.root.threshold, envelope)
 }
 
-// Notary 0.7 trustpinning: parseAllCerts, validRootLeafCerts
+/// Notary computes the key's ID anew from the certificates that count, so that no signature is the key's if one of them does
+/// not, or if the PEM is not what Go writes.
 fn is_root_key_for(gun: &Gun, key: &PublicKey, period: Period) -> bool {
-    let Some((leaf, others)) = key.certificates().split_first() else {
-        return false;
-    };
-    !leaf.is_ca()
-        && others.iter().all(Certificate::is_ca)
-        && !leaf.is_signed_with_sha1()
-        && leaf.not_before() <= leaf.not_after()
-        && is_within(period, leaf)
-        && names_gun(leaf.common_name(), gun)
-}
-
-fn is_within(period: Period, leaf: &Certificate) -> bool {
-    match period {
-        Period::Ignored => true,
-        Period::Includes(now) => {
-            let tomorrow = now.checked_add(time::Duration::DAY).unwrap_or(now);
-            leaf.not_before() <= tomorrow && now <= leaf.not_after()
-        }
-    }
-}
-
-/// Notary's rule: the name itself, or the beginning of it and `*`.
-pub(crate) fn names_gun(common_name: &str, gun: &Gun) -> bool {
-    if common_name.ends_with('*') {
-        gun.as_str().starts_with(common_name.trim_end_matches('*'))
-    } else {
-        common_name == gun.as_str()
-    }
+    root_certificate::fits(key, gun, period).is_ok() && root_certificate::pem_of(key).as_bytes() == key.public()
 }

@@ -51,7 +51,7 @@ fn a_certificate_says_what_the_template_said() {
         assert_eq!(bundle[0].not_before(), datetime!(2026-01-01 00:00 UTC));
         assert_eq!(bundle[0].not_after(), datetime!(2056-01-01 00:00 UTC));
         assert_eq!(bundle[0].spki(), signer.key.spki());
-        assert!(!bundle[0].is_ca() && !bundle[0].is_signed_with_sha1());
+        assert!(!bundle[0].is_ca() && bundle[0].fit().is_ok());
     }
 }
 

@@ -16,7 +16,7 @@ fn real_chain() -> Vec<Envelope> {
 }
 
 /// A root of these keys, all of which serve every role.
-fn root(version: u64, threshold: u32, signers: &[&Signer]) -> Root {
+pub(crate) fn root(version: u64, threshold: u32, signers: &[&Signer]) -> Root {
     let keys: BTreeMap<KeyId, PublicKey> = signers.iter().map(|s| (s.key.key_id(), s.key.clone())).collect();
     let role = RoleKeys { key_ids: signers.iter().map(|s| s.key.key_id()).collect(), threshold };
     Root {

@@ -1,9 +1,15 @@
 //! Broken JSON and broken metadata.
 
+use der::Decode;
 use signet_fuzz::{JSON, Language, fuzz};
-use signet_tuf::{Envelope, Role, json, notary1, verify};
+use signet_tuf::{
+    Algorithm, Envelope, Gun, PublicKey, Role, blocks, certificate_request, json, notary1, root_certificate, verify,
+};
+use x509_cert::request::CertReqInfo;
 
 use crate::fixture;
+use crate::root_certificate::NOW;
+use crate::signer::Signer;
 
 fn language() -> Language {
     let mut seeds: Vec<Vec<u8>> = fixture::all().into_iter().map(|(_, wire)| wire).collect();
@@ -71,5 +77,39 @@ fn fuzz_metadata() {
                 drop(verify::structure(role, envelope.metadata()));
             }
         }
+    });
+}
+
+#[test]
+fn fuzz_root_certificates() {
+    let seeds = ["leaf", "wildcard", "two-names", "ca"].map(|name| fixture::text(&format!("certificates/{name}.crt")));
+    let [leaf, .., ca] = &seeds;
+    let seeds = seeds.iter().chain([&format!("{leaf}{ca}")]).map(|text| text.as_bytes().to_vec()).collect();
+    let words = vec![&b"-----BEGIN CERTIFICATE-----\n"[..], b"-----END CERTIFICATE-----\n", b"a: b\n\n", b"\r\n", b" "];
+    fuzz("root-certificates", &Language { seeds, words }, |input| {
+        drop(blocks(input));
+        let Ok(text) = std::str::from_utf8(input) else { return };
+        let Ok(key) = root_certificate::parse(text, &fixture::gun(), NOW) else { return };
+        let kept = std::str::from_utf8(key.public()).expect("PEM is text");
+        assert_eq!(
+            root_certificate::parse(kept, &fixture::gun(), NOW).as_ref(),
+            Ok(&key),
+            "what is kept says the same"
+        );
+        assert_eq!(PublicKey::new(key.key_type(), key.public().to_vec()).as_ref(), Ok(&key), "a root can list it");
+    });
+}
+
+#[test]
+fn fuzz_certificate_requests() {
+    let key = Signer::new(Algorithm::EcdsaP256).key;
+    let seeds = ["example.com/acme/app", "é漢/a_b"].map(|gun| gun.as_bytes().to_vec()).to_vec();
+    let words = vec![&b","[..], b"CN=", b"+", b"*", b"\\", b"\"", b"\0"];
+    fuzz("certificate-requests", &Language { seeds, words }, |input| {
+        let Some(gun) = std::str::from_utf8(input).ok().and_then(|text| text.parse::<Gun>().ok()) else { return };
+        let template = certificate_request::Template { gun, key: key.clone() };
+        let request = CertReqInfo::from_der(&template.to_be_signed()).expect("others can read it");
+        let names: Vec<&[u8]> = request.subject.iter().map(|name| name.value.value()).collect();
+        assert_eq!(names, [input], "it names the collection and nothing else");
     });
 }

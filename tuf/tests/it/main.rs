@@ -9,13 +9,16 @@
 )]
 
 mod certificate;
+mod certificate_request;
 mod chain;
 mod envelope;
 mod fixture;
 mod fuzz;
 mod json;
 mod keys;
+mod paper;
 mod property;
+mod root_certificate;
 mod signer;
 mod strict;
 mod structure;

@@ -6,8 +6,8 @@ use std::{
     path::Path,
 };
 
-use pem::{EncodeConfig, LineEnding, Pem};
-use signet_tuf::{Certificate, KeyError, KeyType, Lifetime, PublicKey};
+use pem::Pem;
+use signet_tuf::{BlocksError, Certificate, KeyError, KeyType, Lifetime, PublicKey, UnfitCertificate, blocks};
 use time::OffsetDateTime;
 
 use crate::exit::CliError;
@@ -80,7 +80,13 @@ fn unreadable(file: &Path, why: &str) -> CliError {
 
 /// Notary takes the first block and is silent about the rest; here the rest must be the chain of the first.
 fn public_key(text: &[u8], now: OffsetDateTime) -> Result<PublicKey, Unusable> {
-    let blocks = blocks(text)?;
+    let blocks = blocks(text).map_err(|error| {
+        let remedy = match error {
+            BlocksError::Damaged(_) => "copy the file again, whole",
+            BlocksError::TrailingText => "take out what does not belong there",
+        };
+        Unusable::with(error.to_string(), remedy)
+    })?;
     let (first, rest) = blocks.split_first().ok_or_else(|| Unusable::new("no valid public key found"))?;
     let key = match first.tag() {
         "CERTIFICATE" => of_certificate(first, now)?,
@@ -106,27 +112,6 @@ fn public_key(text: &[u8], now: OffsetDateTime) -> Result<PublicKey, Unusable> {
     Ok(key)
 }
 
-/// All blocks; what stands before one may explain it, but what cannot be read is not passed over.
-fn blocks(text: &[u8]) -> Result<Vec<Pem>, Unusable> {
-    let none = || Unusable::new("no valid public key found");
-    let text = std::str::from_utf8(text).map_err(|_| none())?;
-    if !text.contains("-----BEGIN ") {
-        return Err(none());
-    }
-    let damaged = || Unusable::with("a PEM block in it is damaged", "copy the file again, whole");
-    let blocks = pem::parse_many(text).map_err(|_| damaged())?;
-    if blocks.len() != text.matches("-----BEGIN ").count() {
-        return Err(damaged());
-    }
-    let end = text.rfind("-----END ").and_then(|at| text.get(at..)).unwrap_or_default();
-    let behind = end.split_once('\n').map_or("", |(_end, behind)| behind);
-    if behind.trim().is_empty() {
-        Ok(blocks)
-    } else {
-        Err(Unusable::with("something stands behind the last PEM block", "take out what does not belong there"))
-    }
-}
-
 fn unsupported(tag: &str) -> Unusable {
     let what = format!("unsupported PEM block type {tag:?}, expected CERTIFICATE or PUBLIC KEY");
     if tag.ends_with("PRIVATE KEY") {
@@ -142,18 +127,20 @@ fn of_certificate(block: &Pem, now: OffsetDateTime) -> Result<PublicKey, Unusabl
     let name = certificate.common_name();
     let lifetime = certificate.fit_at(now).map_err(|why| {
         let (from, to) = (certificate.not_before().date(), certificate.not_after().date());
-        Unusable::with(
-            format!("invalid certificate: {why}"),
-            format!("it is valid from {from} to {to}; ask for a certificate that is valid now, signed with SHA-256"),
-        )
+        let remedy = match why {
+            UnfitCertificate::ShortRsa => "ask for a certificate of an RSA key of 2048 to 8192 bits".to_owned(),
+            UnfitCertificate::Window
+            | UnfitCertificate::Sha1(_)
+            | UnfitCertificate::Expired(_)
+            | UnfitCertificate::Early(_) => {
+                format!("it is valid from {from} to {to}; ask for a certificate that is valid now, signed with SHA-256")
+            }
+        };
+        Unusable::with(format!("invalid certificate: {why}"), remedy)
     })?;
     // Notary 0.7 keeps the first certificate alone, encoded anew
-    let text = pem::encode_config(
-        &Pem::new("CERTIFICATE", block.contents()),
-        EncodeConfig::new().set_line_ending(LineEnding::LF),
-    );
-    let key = PublicKey::from_certificate_pem(&text).map_err(|error| match error {
-        KeyError::RsaBits(_) => Unusable::with("invalid certificate: RSA bit length is too short", error.to_string()),
+    let key = PublicKey::from_certificate_pem(&certificate.to_pem()).map_err(|error| match error {
+        KeyError::RsaBits(_) => Unusable::new(error.to_string()),
         KeyError::Unsupported | KeyError::Encoding | KeyError::Mismatch { .. } | KeyError::Certificate(_) => {
             Unusable::with(
                 format!("certificate with CN {name} holds no key that Notary knows"),

@@ -7,7 +7,7 @@ use std::{
 
 use clap::Args;
 use signet_proto::v1;
-use signet_tuf::{Gun, KeyId, Role};
+use signet_tuf::{Gun, KeyId, Role, blocks};
 use zeroize::Zeroizing;
 
 use super::{generate::whereabouts, piv::PivArgs};
@@ -208,10 +208,7 @@ fn read(path: &Path, args: &ImportArgs) -> Result<Vec<Block>, CliError> {
         return Err(failed(format!("it has {size} bytes, a file of keys has {MAX_BYTES} at most")));
     }
     let text = Zeroizing::new(fs::read(path).map_err(|error| failed(error.to_string()))?);
-    if follows_its_end(&text) {
-        return Err(failed("something follows its last PEM block".to_owned()));
-    }
-    let found = pem::parse_many(text.as_slice()).map_err(|error| failed(format!("it is not PEM ({error})")))?;
+    let found = blocks(&text).map_err(|error| failed(error.to_string()))?;
     let keys: Vec<_> = found.iter().filter(|block| block.tag().ends_with("PRIVATE KEY")).collect();
     if keys.is_empty() {
         let tags: Vec<&str> = found.iter().map(pem::Pem::tag).collect();
@@ -225,14 +222,6 @@ fn read(path: &Path, args: &ImportArgs) -> Result<Vec<Block>, CliError> {
         Ok(Block { name, incoming })
     });
     blocks.collect()
-}
-
-/// Text before the first block is a comment; after the last one it is a sign of a file that was damaged or put together.
-fn follows_its_end(text: &[u8]) -> bool {
-    const END: &[u8] = b"-----END ";
-    let Some(last) = text.windows(END.len()).rposition(|window| window == END) else { return false };
-    let after = text.get(last..).unwrap_or_default().iter().skip_while(|byte| **byte != b'\n');
-    after.into_iter().any(|byte| !byte.is_ascii_whitespace())
 }
 
 fn incoming(block: &pem::Pem, args: &ImportArgs) -> Result<Incoming, String> {
