@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use signet_tuf::{DelegatedRole, Delegations, KeyId, PublicKey, Role};
 
-use super::Document;
+use super::{Document, search::is_below};
 use crate::trustdir::{GunDir, change::Change, edit::Edit};
 
 /// How a parent lists a delegation.
@@ -19,9 +19,9 @@ pub struct Listed {
     pub paths: Vec<String>,
 }
 
-/// What is known of a role.
+/// What is to be expected of a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing<'a> {
+pub enum Prospect<'a> {
     /// It is listed so.
     There(&'a Listed),
     /// Nobody lists it.
@@ -56,16 +56,16 @@ impl Outlook {
 
     /// What is known of a delegation.
     #[must_use]
-    pub fn standing(&self, role: &Role) -> Standing<'_> {
+    pub fn prospect(&self, role: &Role) -> Prospect<'_> {
         if let Some(listed) = self.listed.get(role) {
-            return Standing::There(listed);
+            return Prospect::There(listed);
         }
         match role.parent() {
-            Some(parent) if self.read.contains(&parent) => Standing::Absent,
-            Some(Role::Targets) | None => Standing::Unknown,
-            Some(parent) => match self.standing(&parent) {
-                Standing::Absent => Standing::Absent,
-                Standing::There(_) | Standing::Unknown => Standing::Unknown,
+            Some(parent) if self.read.contains(&parent) => Prospect::Absent,
+            Some(Role::Targets) | None => Prospect::Unknown,
+            Some(parent) => match self.prospect(&parent) {
+                Prospect::Absent => Prospect::Absent,
+                Prospect::There(_) | Prospect::Unknown => Prospect::Unknown,
             },
         }
     }
@@ -75,7 +75,7 @@ impl Outlook {
     pub fn missing_above(&self, role: &Role) -> Option<Role> {
         let mut way: Vec<Role> = std::iter::successors(role.parent(), Role::parent).collect();
         way.reverse();
-        way.into_iter().find(|above| *above != Role::Targets && self.standing(above) == Standing::Absent)
+        way.into_iter().find(|above| *above != Role::Targets && self.prospect(above) == Prospect::Absent)
     }
 
     /// Whether a delegation may get that path: all that is known above it must allow it.
@@ -139,7 +139,7 @@ impl Outlook {
                 self.read.retain(|known| *known != role && !is_below(known, &role));
             }
             ("create", Some(edit)) if edit.threshold > 0 || self.listed.contains_key(&role) => {
-                if self.standing(&role) == Standing::Absent {
+                if self.prospect(&role) == Prospect::Absent {
                     // it is new, so it lists nothing yet
                     self.read.insert(role.clone());
                 }
@@ -192,10 +192,6 @@ impl Listed {
     }
 }
 
-fn is_below(role: &Role, ancestor: &Role) -> bool {
-    role.as_str().strip_prefix(ancestor.as_str()).is_some_and(|rest| rest.starts_with('/'))
-}
-
 #[cfg(test)]
 mod tests {
     use base64::{Engine, engine::general_purpose::STANDARD};
@@ -236,11 +232,11 @@ mod tests {
         dir.keep(&role(holder), &Envelope::unsigned(Metadata::Targets(content)).to_wire()).unwrap();
     }
 
-    fn standing(outlook: &Outlook, name: &str) -> char {
-        match outlook.standing(&role(name)) {
-            Standing::There(_) => '+',
-            Standing::Absent => '-',
-            Standing::Unknown => '?',
+    fn prospect(outlook: &Outlook, name: &str) -> char {
+        match outlook.prospect(&role(name)) {
+            Prospect::There(_) => '+',
+            Prospect::Absent => '-',
+            Prospect::Unknown => '?',
         }
     }
 
@@ -249,7 +245,7 @@ mod tests {
         let trust = tempfile::tempdir().unwrap();
         let dir = GunDir::new(trust.path(), &"g".parse().unwrap());
         let outlook = Outlook::of(&dir);
-        assert_eq!((standing(&outlook, "targets/a"), outlook.is_informed()), ('?', false));
+        assert_eq!((prospect(&outlook, "targets/a"), outlook.is_informed()), ('?', false));
         cache(&dir, "targets", &["targets/a", "targets/b"]);
         cache(&dir, "targets/b", &[]);
         let add = |name: &str, edit: Edit| Change::add_to_delegation(name, &edit);
@@ -275,7 +271,7 @@ mod tests {
             "targets/x",
             "targets/paths",
         ]
-        .map(|name| standing(&outlook, name))
+        .map(|name| prospect(&outlook, name))
         .into();
         assert_eq!(found, ['+', '?', '-', '-', '-', '+', '+', '-', '-', '-']);
         assert_eq!(outlook.missing_above(&role("targets/none/deeper/still")), Some(role("targets/none")));
@@ -297,7 +293,7 @@ mod tests {
         for (round, (changes, keys)) in (0..).zip(table) {
             dir.stage(changes, NOW + Duration::seconds(round)).unwrap();
             let outlook = Outlook::of(&dir);
-            let Standing::There(listed) = outlook.standing(&role("targets/a")) else { panic!("{changes:?}") };
+            let Prospect::There(listed) = outlook.prospect(&role("targets/a")) else { panic!("{changes:?}") };
             assert_eq!((listed.keys.len(), listed.is_short_of_keys()), (keys, keys == 0), "{changes:?}");
             assert_eq!(outlook.knows_key(&a) || outlook.knows_key(&b), keys > 0);
         }

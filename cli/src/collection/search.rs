@@ -174,7 +174,9 @@ fn walk(tree: &Tree<'_>, name: Option<&str>, start: &Role, skip: &[Role], mut vi
     }
 }
 
-fn is_below(role: &Role, ancestor: &Role) -> bool {
+/// Whether a role is anywhere below another one.
+#[must_use]
+pub fn is_below(role: &Role, ancestor: &Role) -> bool {
     role.as_str().strip_prefix(ancestor.as_str()).is_some_and(|rest| rest.starts_with('/'))
 }
 

@@ -8,7 +8,7 @@ use super::{
     staging::{Then, stage},
 };
 use crate::{
-    collection::outlook::{Outlook, Standing},
+    collection::outlook::{Outlook, Prospect},
     context::Context,
     exit::CliError,
     trustdir::{GunDir, change::Change},
@@ -57,14 +57,14 @@ fn role(text: &str) -> Result<Role, CliError> {
 
 fn warn(gun: &Gun, outlook: &Outlook, roles: &[Role]) {
     for role in roles.iter().filter(|role| **role != Role::Targets) {
-        match outlook.standing(role) {
-            Standing::There(listed) if listed.is_short_of_keys() => tracing::warn!(
+        match outlook.prospect(role) {
+            Prospect::There(listed) if listed.is_short_of_keys() => tracing::warn!(
                 "{role} has fewer keys than must sign, so it cannot be witnessed: add one first, delegation add {gun} {role} PEM"
             ),
-            Standing::Absent => {
+            Prospect::Absent => {
                 tracing::warn!("{gun} has no delegation {role}, as far as it is known here; see delegation list {gun}");
             }
-            Standing::There(_) | Standing::Unknown => {}
+            Prospect::There(_) | Prospect::Unknown => {}
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{
     pem::public_keys,
 };
 use crate::{
-    collection::outlook::{Outlook, Standing},
+    collection::outlook::{Outlook, Prospect},
     commands::{
         names::gun,
         staging::{Then, stage},
@@ -80,7 +80,7 @@ pub(super) async fn run(context: &mut Context, args: AddArgs) -> Result<(), CliE
         changes.push(Change::add_to_delegation(&args.role, &Edit { threshold, ..edit }));
     }
     // it would stay as it is in a delegation that is there
-    if let Some(threshold) = args.threshold.filter(|_| outlook.standing(&addition.role) != Standing::Absent) {
+    if let Some(threshold) = args.threshold.filter(|_| outlook.prospect(&addition.role) != Prospect::Absent) {
         changes.push(Change::take_from_delegation(&args.role, &Edit::threshold(threshold)));
     }
     if !paths.is_empty() {
@@ -135,7 +135,7 @@ impl Addition<'_> {
 
     fn must_be_there(&self, outlook: &Outlook) -> Result<(), CliError> {
         let Self { gun, role, .. } = self;
-        if outlook.standing(role) != Standing::Absent {
+        if outlook.prospect(role) != Prospect::Absent {
             return Ok(());
         }
         Err(CliError::with_remedy(
@@ -145,10 +145,10 @@ impl Addition<'_> {
     }
 
     fn must_have_keys(&self, outlook: &Outlook, added: &[PublicKey], threshold: u32) -> Result<(), CliError> {
-        let known = match outlook.standing(&self.role) {
-            Standing::There(listed) => listed.keys.values().copied().collect(),
-            Standing::Absent => BTreeSet::new(),
-            Standing::Unknown => return Ok(()),
+        let known = match outlook.prospect(&self.role) {
+            Prospect::There(listed) => listed.keys.values().copied().collect(),
+            Prospect::Absent => BTreeSet::new(),
+            Prospect::Unknown => return Ok(()),
         };
         let keys: BTreeSet<KeyId> = known.into_iter().chain(added.iter().map(PublicKey::canonical_id)).collect();
         if keys.len() >= usize::try_from(threshold).unwrap_or(usize::MAX) {
@@ -162,7 +162,7 @@ impl Addition<'_> {
 
     fn warn_without_paths(&self, outlook: &Outlook) {
         let Self { gun, role, paths } = self;
-        if paths.is_empty() && outlook.standing(role) == Standing::Absent {
+        if paths.is_empty() && outlook.prospect(role) == Prospect::Absent {
             tracing::warn!(
                 "{role} may not hold anything yet: give it names with delegation add {gun} {role} --paths or --all-paths"
             );

@@ -9,7 +9,7 @@ use super::{
     said_of_unknown,
 };
 use crate::{
-    collection::outlook::{Listed, Outlook, Standing},
+    collection::outlook::{Listed, Outlook, Prospect},
     commands::{
         names::gun,
         staging::{Then, stage},
@@ -109,13 +109,13 @@ impl Removal<'_> {
     /// Says what is not there to be removed; it is staged all the same, since what is known here may be old.
     fn warn(&self) {
         let Self { gun, role, ids, paths, outlook } = self;
-        let listed = match outlook.standing(role) {
-            Standing::There(listed) => listed,
-            Standing::Absent => {
+        let listed = match outlook.prospect(role) {
+            Prospect::There(listed) => listed,
+            Prospect::Absent => {
                 tracing::warn!("{gun} has no delegation {role}, as far as it is known here; see delegation list {gun}");
                 return;
             }
-            Standing::Unknown => return,
+            Prospect::Unknown => return,
         };
         for id in ids.iter().filter(|id| !listed.has_key(id)) {
             tracing::warn!("{}", said_of_unknown(outlook, role.as_str(), id));
@@ -157,7 +157,7 @@ impl Removal<'_> {
 
     /// How many keys are left, and how many it takes, if this removal leaves fewer.
     fn too_few(&self) -> Option<(usize, u32)> {
-        let Standing::There(before) = self.outlook.standing(&self.role) else { return None };
+        let Prospect::There(before) = self.outlook.prospect(&self.role) else { return None };
         let mut left: Listed = before.clone();
         left.drop_keys(self.ids);
         let is_changed = left.keys.len() < before.keys.len();
