@@ -27,4 +27,4 @@ pub use metadata::{
 pub use names::{DelegationName, Gun, NameError, Role};
 pub use notary1::{Envelope, ParseError, Problem, Signature, certificate, certificate_request, root_certificate};
 pub use signature::BadSignature;
-pub use x509::{Certificate, CertificateError, Issuing, Lifetime, UnfitCertificate};
+pub use x509::{Certificate, CertificateError, Issued, Issuing, Lifetime, UnfitCertificate};

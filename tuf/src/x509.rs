@@ -88,6 +88,19 @@ pub struct Issuing {
     pub for_servers: bool,
 }
 
+/// Who has signed a certificate, and what exactly. RFC 5280 section 4.1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issued {
+    /// Whose it is, DER.
+    pub subject: Vec<u8>,
+    /// Who has signed it, DER.
+    pub issuer: Vec<u8>,
+    /// What is signed, DER.
+    pub signed: Vec<u8>,
+    /// The signature.
+    pub signature: Vec<u8>,
+}
+
 impl Certificate {
     /// Reads all certificates of a PEM text, the leaf first as Notary writes them.
     ///
@@ -207,6 +220,21 @@ impl Certificate {
             path_length: constraints.and_then(|(_, constraints)| constraints.path_len_constraint),
             for_servers: extended
                 .is_none_or(|(_, list)| list.0.is_empty() || list.0.iter().any(|it| FOR_SERVERS.contains(it))),
+        })
+    }
+
+    /// Who has signed it, and what exactly.
+    ///
+    /// # Errors
+    /// [`CertificateError::Encoding`].
+    pub fn issued(&self) -> Result<Issued, CertificateError> {
+        let certificate = x509_cert::Certificate::from_der(&self.der).map_err(encoding)?;
+        let body = certificate.tbs_certificate();
+        Ok(Issued {
+            subject: body.subject().to_der().map_err(encoding)?,
+            issuer: body.issuer().to_der().map_err(encoding)?,
+            signed: body.to_der().map_err(encoding)?,
+            signature: certificate.signature().raw_bytes().to_vec(),
         })
     }
 

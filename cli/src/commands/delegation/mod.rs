@@ -1,6 +1,7 @@
 //! `delegation`: one file for each of its verbs.
 
 mod add;
+mod chain;
 mod list;
 mod paths;
 mod pem;

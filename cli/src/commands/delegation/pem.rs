@@ -10,6 +10,7 @@ use pem::Pem;
 use signet_tuf::{BlocksError, Certificate, KeyError, KeyType, Lifetime, PublicKey, UnfitCertificate, blocks};
 use time::OffsetDateTime;
 
+use super::chain::vouches_for;
 use crate::exit::CliError;
 
 /// No chain of certificates is larger.
@@ -93,16 +94,18 @@ fn public_key(text: &[u8], now: OffsetDateTime) -> Result<PublicKey, Unusable> {
         "PUBLIC KEY" => of_spki(first)?,
         other => return Err(unsupported(other)),
     };
+    let mut chain: Vec<Certificate> = certificate(first).into_iter().collect();
     for block in rest {
-        match block.tag() {
-            "CERTIFICATE" | "PUBLIC KEY" if is_chain(first, block) => {}
-            "CERTIFICATE" | "PUBLIC KEY" => {
+        let above = certificate(block).filter(|above| chain.iter().any(|below| vouches_for(above, below)));
+        match (block.tag(), above) {
+            ("CERTIFICATE", Some(above)) => chain.push(above),
+            ("CERTIFICATE" | "PUBLIC KEY", _) => {
                 return Err(Unusable::with(
                     "it holds more than one key",
                     "put each certificate or public key into a file of its own and name all of them",
                 ));
             }
-            other => return Err(unsupported(other)),
+            (other, _) => return Err(unsupported(other)),
         }
     }
     if !rest.is_empty() {
@@ -169,10 +172,8 @@ fn of_spki(block: &Pem) -> Result<PublicKey, Unusable> {
     Ok(key)
 }
 
-/// A certificate that may sign others, behind the one that it vouches for.
-fn is_chain(first: &Pem, block: &Pem) -> bool {
-    let is_ca = Certificate::from_der(block.contents()).is_ok_and(|certificate| certificate.is_ca());
-    first.tag() == "CERTIFICATE" && block.tag() == "CERTIFICATE" && is_ca
+fn certificate(block: &Pem) -> Option<Certificate> {
+    Some(block).filter(|block| block.tag() == "CERTIFICATE").and_then(|it| Certificate::from_der(it.contents()).ok())
 }
 
 #[cfg(test)]
@@ -194,6 +195,31 @@ qTvhUno7nnrpHWaXo1MwUTAdBgNVHQ4EFgQUUWShCqq6ETDy97Bu8HQ5dKtzTxww
 HwYDVR0jBBgwFoAUUWShCqq6ETDy97Bu8HQ5dKtzTxwwDwYDVR0TAQH/BAUwAwEB
 /zAKBggqhkjOPQQDAgNHADBEAiBZORKLUVErFTioNEDKGfBecVlISQOjv7F/nxu9
 PTgJbAIgI+L8CxYDiaVdUdTcR6ZO1wYLrf5TSu2G8O+6+cWrq0k=
+-----END CERTIFICATE-----
+";
+    // made likewise: of somebody else, and of somebody else with the same name
+    const BOB: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBcjCCARmgAwIBAgIUQv34BmfpxlWQaH+XAy+mezZeSN8wCgYIKoZIzj0EAwIw
+DjEMMAoGA1UEAwwDYm9iMCAXDTI2MTEyMTE5NDE0MloYDzIwODEwODI0MTk0MTQy
+WjAOMQwwCgYDVQQDDANib2IwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARHQd8y
+cA1eDsvsdoP4t/+uJCKfiUsh5tCx9W4ktFd0eUi9Td968jZ1p03GMwxX4yY2kt4H
+xUrupAozMCdoVebvo1MwUTAdBgNVHQ4EFgQU0op9dqYX9wJ66SAK62tVIrhsSYUw
+HwYDVR0jBBgwFoAU0op9dqYX9wJ66SAK62tVIrhsSYUwDwYDVR0TAQH/BAUwAwEB
+/zAKBggqhkjOPQQDAgNHADBEAiBm2MgmnFfQoQtxacG4S6oSqNLm8HCEcO/b2OEQ
+/PvBpAIgWNB2KH9W2P+mwH8mxnopzYU86hktcs7+OxhrBxRvqAs=
+-----END CERTIFICATE-----
+";
+    const ANOTHER_ANN: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBczCCARmgAwIBAgIUPYATVKcAbo1xJ1E1tI8UFRLwcM0wCgYIKoZIzj0EAwIw
+DjEMMAoGA1UEAwwDYW5uMCAXDTI2MTEyMTE5NDE0MloYDzIwODEwODI0MTk0MTQy
+WjAOMQwwCgYDVQQDDANhbm4wWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARoYVii
+tqi25Qz2P3zEou7Tm4WBiN6m16kDmru/aSzTUMvZlXqMa+k9z0Yfzlt6VLFnwk44
+ZXwxBpQd685NGgIgo1MwUTAdBgNVHQ4EFgQUKE55gUEl1xXsNfOhuKvO08RnfR0w
+HwYDVR0jBBgwFoAUKE55gUEl1xXsNfOhuKvO08RnfR0wDwYDVR0TAQH/BAUwAwEB
+/zAKBggqhkjOPQQDAgNIADBFAiB8T2ZK25j4p1uoh36YcUjRIn8YEOW8ormp7YB2
+hGaqPgIhAN6D3pPPpQ/qAzm/eSIXgpS09CluLEvasvcRTnWV38kt
 -----END CERTIFICATE-----
 ";
     const PUBLIC_KEY: &str = "\
@@ -227,6 +253,9 @@ MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEpFf1E06PtIG2la/G85wVMVAWHqaD
             format!("{PUBLIC_KEY}{PUBLIC_KEY}"),
             format!("{CERTIFICATE}{PUBLIC_KEY}"),
             format!("{PUBLIC_KEY}{CERTIFICATE}"),
+            format!("{CERTIFICATE}{BOB}"),
+            format!("{CERTIFICATE}{ANOTHER_ANN}"),
+            format!("{CERTIFICATE}{CERTIFICATE}{BOB}"),
         ] {
             assert_eq!(read(&text).unwrap_err(), "it holds more than one key", "{text}");
         }
