@@ -443,6 +443,8 @@ mod tests {
 
         let refused = load("http://plain", &docker).unwrap_err();
         assert_eq!(refused.to_string(), "valid https URL required for trust server, got http://plain");
+        let refused = load("http://al:pw@plain", &docker).unwrap_err();
+        assert_eq!(refused.to_string(), "valid https URL required for trust server, got http://plain");
         let settings = load("https://trust.example.com:4443", &Flags::default()).unwrap();
         assert_eq!((settings.server.url.as_str(), settings.reading), (DEFAULT_SERVER, Reading::Everything));
     }

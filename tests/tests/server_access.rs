@@ -318,6 +318,20 @@ fn a_variable_that_is_no_base64_is_told_in_notarys_words() -> Result<()> {
 }
 
 #[test]
+fn a_variable_without_a_password_is_nobody_and_that_is_said() -> Result<()> {
+    let guarded = Guarded::published(Manner::Open)?;
+    let dress = |call: Call| call.env("NOTARY_AUTH", notary_auth(("alice", "")));
+    let (ours, real) = side_by_side(&guarded.stage, dress, &["list", GUN])?;
+    assert_eq!((ours.code, &ours.stdout), (real.code, &real.stdout), "{ours}{real}");
+    let (ours, real) = side_by_side(&guarded.stage, dress, &["delete", GUN, "--remote"])?;
+    assert_eq!((ours.code, &ours.stdout), (real.code, &real.stdout), "{ours}{real}");
+    ours.says(&["NOTARY_AUTH has no password for alice"])?.never_says(&["zero-length"])?;
+    real.never_says(&["password", "zero-length"])?;
+    assert!(guarded.tokens.lines().iter().all(|line| line.starts_with("nobody ")));
+    Ok(())
+}
+
+#[test]
 fn both_programs_ask_the_token_server_for_the_same() -> Result<()> {
     let guarded = Guarded::new(Manner::Closed)?;
     let script: [&[&str]; 8] = [
@@ -439,6 +453,8 @@ fn a_token_server_that_cannot_be_reached_is_not_taken_for_the_server() -> Result
         let told = call.args(["-s", &down.url()]).fails_with(OFFLINE)?;
         told.says(&[&words, "tell the operator of"])?.never_says(&["check the server given with -s"])?;
     }
+    let real = guarded.stage.stranger(["list", GUN])?.args(["-s", &down.url()]).fails_with(1)?;
+    real.says(&["connection refused"])?.never_says(&["token server"])?;
     // what is known is read, and who is away is told
     let list = guarded.stage.signet(["list", GUN])?.args(["-s", &down.url()]);
     list.ok()?.says(&["first", &words])?;
