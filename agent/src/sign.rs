@@ -201,6 +201,7 @@ impl Signing {
             });
             let (intent, shown) = (intent?, shown?);
             guard::check_chain_end(&intent.metadata, &shown)?;
+            let shown = guard::listings(&intent.metadata, &request.evidence, shown)?;
             let previous = shown.current.as_ref().map(|(_, metadata)| metadata);
             guard::check_content(&intent, previous, &shown.parents, now)?;
             let listed = guard::listed_keys(&intent, &shown)?;

@@ -17,9 +17,24 @@ enum Program {
 
 use Program::{Ours, Real};
 
+/// Who signs the snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keeper {
+    /// The server, so that delegates need no key but their own.
+    Server,
+    /// Whoever publishes, with the collection's key: Notary's default, by which an agent judges every snapshot.
+    Team,
+}
+
+/// Each case with a snapshot by either.
+fn both<T: Copy>(cases: &[T]) -> Vec<(T, Keeper)> {
+    cases.iter().flat_map(|case| [Keeper::Server, Keeper::Team].map(|keeper| (*case, keeper))).collect()
+}
+
 /// An administrator with the keys of a collection, and delegates with one key each; every person has a trust directory.
 struct Team {
     stage: Stage,
+    keeper: Keeper,
     _agent: Agent,
 }
 
@@ -30,13 +45,21 @@ impl Team {
         for name in ["one", "two", "three"] {
             stage.home.write(name, format!("content {name}"))?;
         }
-        Ok(Self { stage, _agent: agent })
+        Ok(Self { stage, keeper: Keeper::Server, _agent: agent })
     }
 
-    /// With a published collection whose snapshot the server signs, so that delegates need no key but their own.
+    /// With a published collection whose snapshot the server signs.
     fn with_collection() -> Result<Self> {
-        let team = Self::new()?;
-        team.admin(Ours, &format!("init {GUN} --server-managed-snapshot -p"))?.ok()?;
+        Self::with_snapshot_by(Keeper::Server)
+    }
+
+    fn with_snapshot_by(keeper: Keeper) -> Result<Self> {
+        let team = Self { keeper, ..Self::new()? };
+        let flag = match keeper {
+            Keeper::Server => "--server-managed-snapshot",
+            Keeper::Team => "",
+        };
+        team.admin(Ours, &format!("init {GUN} {flag} -p"))?.ok()?;
         Ok(team)
     }
 
@@ -71,14 +94,34 @@ impl Team {
     fn delegate(&self, name: &str) -> Result<()> {
         self.credentials(name, "ec -pkeyopt ec_paramgen_curve:P-256")?;
         self.say(name, Ours, &format!("key import {name}.key -r user"))?.ok()?;
-        Ok(())
+        match self.keeper {
+            Keeper::Server => Ok(()),
+            Keeper::Team => self.share_snapshot_key(name),
+        }
+    }
+
+    fn share_snapshot_key(&self, name: &str) -> Result<()> {
+        let keys = |person: &str| self.stage.home.path().join(person).join("private");
+        for entry in fs::read_dir(keys("admin"))? {
+            let file = entry?;
+            if fs::read_to_string(file.path())?.contains("role: snapshot") {
+                fs::copy(file.path(), keys(name).join(file.file_name()))?;
+                return Ok(());
+            }
+        }
+        bail!("admin has no snapshot key")
     }
 
     /// The canonical ID of a delegate's key.
     fn key_id(&self, name: &str) -> Result<String> {
         let folder = self.stage.home.path().join(name).join("private");
-        let file = fs::read_dir(folder)?.next().context("no key")??.path();
-        Ok(file.file_stem().context("a name")?.to_string_lossy().into_owned())
+        for entry in fs::read_dir(folder)? {
+            let file = entry?.path();
+            if !fs::read_to_string(&file)?.contains("role: snapshot") {
+                return Ok(file.file_stem().context("a name")?.to_string_lossy().into_owned());
+            }
+        }
+        bail!("{name} has no key")
     }
 
     /// What a stranger with the real notary sees.
@@ -139,39 +182,42 @@ fn a_delegate_signs_with_her_own_key_alone() -> Result<()> {
 
 #[test]
 fn a_delegate_delegates_further_within_her_paths() -> Result<()> {
-    let team = Team::with_collection()?;
-    for name in ["ann", "bob"] {
-        team.delegate(name)?;
-    }
-    team.admin(Ours, &format!("delegation add -p {GUN} targets/a ann.crt --paths a/"))?.ok()?;
-    team.say("ann", Ours, &format!("delegation list {GUN}"))?.ok()?;
-    let outside = team.say("ann", Ours, &format!("delegation add {GUN} targets/a/b bob.crt --paths b/"))?;
-    outside.refused()?.says(&["targets/a/b cannot have \"b/\"", "nothing was staged"])?;
-    let all = team.say("ann", Ours, &format!("delegation add {GUN} targets/a/b bob.crt --all-paths"))?;
-    all.refused()?.says(&["all paths"])?;
-    team.nothing_is_staged("ann")?;
-    team.say("ann", Ours, &format!("delegation add -p {GUN} targets/a/b bob.crt --paths a/b/"))?.ok()?;
+    for keeper in [Keeper::Server, Keeper::Team] {
+        let team = Team::with_snapshot_by(keeper)?;
+        for name in ["ann", "bob"] {
+            team.delegate(name)?;
+        }
+        team.admin(Ours, &format!("delegation add -p {GUN} targets/a ann.crt --paths a/"))?.ok()?;
+        team.say("ann", Ours, &format!("delegation list {GUN}"))?.ok()?;
+        let outside = team.say("ann", Ours, &format!("delegation add {GUN} targets/a/b bob.crt --paths b/"))?;
+        outside.refused()?.says(&["targets/a/b cannot have \"b/\"", "nothing was staged"])?;
+        let all = team.say("ann", Ours, &format!("delegation add {GUN} targets/a/b bob.crt --all-paths"))?;
+        all.refused()?.says(&["all paths"])?;
+        team.nothing_is_staged("ann")?;
+        team.say("ann", Ours, &format!("delegation add -p {GUN} targets/a/b bob.crt --paths a/b/"))?.ok()?;
 
-    team.say("bob", Real, &format!("add -p {GUN} a/b/1 one --roles targets/a/b"))?.ok()?;
-    team.say("bob", Ours, &format!("add -p {GUN} a/b/2 two --roles targets/a/b"))?.ok()?;
-    let seen = team.stranger_sees(&format!("list {GUN}"))?.stdout;
-    ensure!(seen.contains("a/b/1") && seen.contains("a/b/2"), "{seen}");
-    // What the paths do not allow is published by neither, and named by ours.
-    for (program, words) in [
-        (Ours, "Could not add all targets: the paths of targets/a/b do not allow \"a/c\""),
-        (Real, "Could not add all targets"),
-    ] {
-        team.say("bob", program, &format!("add {GUN} a/c one --roles targets/a/b"))?.ok()?;
-        team.say("bob", program, &format!("publish {GUN}"))?.refused()?.says(&[words])?;
-        ensure!(team.take_staged("bob")?.len() == 1);
+        team.say("bob", Real, &format!("add -p {GUN} a/b/1 one --roles targets/a/b"))?.ok()?;
+        team.say("bob", Ours, &format!("add -p {GUN} a/b/2 two --roles targets/a/b"))?.ok()?;
+        let seen = team.stranger_sees(&format!("list {GUN}"))?.stdout;
+        ensure!(seen.contains("a/b/1") && seen.contains("a/b/2"), "{seen}");
+        // What the paths do not allow is published by neither, and named by ours.
+        for (program, words) in [
+            (Ours, "Could not add all targets: the paths of targets/a/b do not allow \"a/c\""),
+            (Real, "Could not add all targets"),
+        ] {
+            team.say("bob", program, &format!("add {GUN} a/c one --roles targets/a/b"))?.ok()?;
+            team.say("bob", program, &format!("publish {GUN}"))?.refused()?.says(&[words])?;
+            ensure!(team.take_staged("bob")?.len() == 1);
+        }
+        lists_are_equal(&team, "bob")?;
     }
-    lists_are_equal(&team, "bob")
+    Ok(())
 }
 
 #[test]
 fn of_several_keys_either_signs_until_it_is_taken_away() -> Result<()> {
-    for program in [Ours, Real] {
-        let team = Team::with_collection()?;
+    for (program, keeper) in both(&[Ours, Real]) {
+        let team = Team::with_snapshot_by(keeper)?;
         for name in ["ann", "bob"] {
             team.delegate(name)?;
         }
@@ -200,36 +246,101 @@ fn of_several_keys_either_signs_until_it_is_taken_away() -> Result<()> {
 }
 
 #[test]
-fn two_of_a_delegation_s_keys_must_sign_if_that_is_wanted() -> Result<()> {
-    let team = Team::with_collection()?;
-    for name in ["ann", "bob"] {
-        team.delegate(name)?;
+fn a_nested_delegation_is_removed_by_its_parent() -> Result<()> {
+    for (program, keeper) in both(&[Ours, Real]) {
+        let team = Team::with_snapshot_by(keeper)?;
+        for name in ["ann", "bob"] {
+            team.delegate(name)?;
+        }
+        team.admin(Ours, &format!("delegation add -p {GUN} targets/a ann.crt --all-paths"))?.ok()?;
+        team.say("ann", Ours, &format!("delegation add -p {GUN} targets/a/b bob.crt --all-paths"))?.ok()?;
+        team.say("bob", Ours, &format!("add -p {GUN} by-bob one --roles targets/a/b"))?.ok()?;
+        team.say("ann", Ours, &format!("add -p {GUN} by-ann two --roles targets/a"))?.ok()?;
+        team.stranger_sees(&format!("list {GUN}"))?.says(&["by-bob", "by-ann"])?;
+
+        // What else is staged goes out with it.
+        team.say("ann", program, &format!("delegation remove -y {GUN} targets/a/b"))?.ok()?;
+        team.say("ann", program, &format!("add {GUN} too three --roles targets/a"))?.ok()?;
+        team.say("ann", program, &format!("publish {GUN}"))?.ok()?;
+        team.stranger_sees(&format!("list {GUN}"))?.says(&["by-ann", "too"])?.never_says(&["by-bob"])?;
+        team.stranger_sees(&format!("delegation list {GUN}"))?.never_says(&["targets/a/b"])?;
+        team.say("ann", Ours, &format!("list {GUN}"))?.ok()?.says(&["by-ann"])?.never_says(&["by-bob"])?;
+        lists_are_equal(&team, "ann")?;
     }
-    let add = |line: &str| team.admin(Ours, &format!("delegation add {GUN} {line}"));
-    add("targets/both ann.crt --all-paths --threshold 2")?.refused()?.says(&["has 1 keys, of which 2 cannot sign"])?;
-    team.nothing_is_staged("admin")?;
-    let looked = add("targets/both ann.crt bob.crt --all-paths --threshold 2 --dry-run")?.ok()?;
-    looked.says(&[
-        "+ delegation targets/both",
-        "~ threshold of targets/both: 1 to 2",
-        "+ path \"\" of targets/both",
-    ])?;
-    team.nothing_is_staged("admin")?;
-    add("-p targets/both ann.crt bob.crt --all-paths --threshold 2")?.ok()?;
-    team.stranger_sees(&format!("delegation list {GUN}"))?.says(&["targets/both", "2"])?;
+    Ok(())
+}
 
-    // Ann alone is not enough, and is told whose key is missing; with Bob's key beside hers she is.
-    let line = format!("add -p {GUN} v1 one -r targets/both");
-    let refused = team.say("ann", Ours, &line)?.refused()?;
-    refused.says(&["2 keys must sign it, and 1 of them are at hand", &team.key_id("bob")?])?;
-    team.say("ann", Ours, "key import bob.key -r user")?.ok()?;
-    team.say("ann", Ours, &format!("publish {GUN}"))?.ok()?;
-    team.stranger_sees(&format!("list {GUN}"))?.says(&["v1", "targets/both"])?;
+#[test]
+fn delegations_are_removed_together_each_by_its_own_parent() -> Result<()> {
+    let team = Team::with_snapshot_by(Keeper::Team)?;
+    team.delegate("ann")?;
+    team.admin(Ours, "key import ann.key -r user")?.ok()?;
+    let roles = ["targets/a", "targets/a/b", "targets/a/b/c", "targets/a/b/d", "targets/e", "targets/f"];
+    for role in roles {
+        team.admin(Ours, &format!("delegation add {GUN} {role} ann.crt --all-paths"))?.ok()?;
+        team.admin(Ours, &format!("add {GUN} of-{role} one --roles {role}"))?.ok()?;
+    }
+    team.admin(Ours, &format!("publish {GUN}"))?.ok()?;
+    let named = |wanted: &[&str]| -> Result<()> {
+        let snapshot = team.stage.server.metadata(GUN, "snapshot.json")?.context("no snapshot")?;
+        let snapshot = String::from_utf8(snapshot)?;
+        let listed = team.stranger_sees(&format!("list {GUN}"))?.stdout;
+        for role in roles {
+            let is_wanted = wanted.contains(&role);
+            ensure!(snapshot.contains(&format!("\"{role}\":")) == is_wanted, "{role}\n{snapshot}");
+            ensure!(listed.contains(&format!("of-{role} ")) == is_wanted, "{role}\n{listed}");
+        }
+        Ok(())
+    };
+    named(&roles)?;
+    let remove = |line: &str| team.admin(Ours, &format!("delegation remove -y {GUN} {line}"))?.ok();
+    remove("targets/a/b/c")?;
+    remove("targets/e")?;
+    team.admin(Ours, &format!("publish {GUN}"))?.ok()?;
+    named(&["targets/a", "targets/a/b", "targets/a/b/d", "targets/f"])?;
+    // A parent goes behind its child.
+    for role in ["targets/a/b/d", "targets/a/b", "targets/a"] {
+        remove(role)?;
+    }
+    team.admin(Ours, &format!("publish {GUN}"))?.ok()?;
+    named(&["targets/f"])
+}
 
-    // Back to one, which either gives.
-    add("-p targets/both --threshold 1")?.ok()?;
-    team.say("bob", Ours, &format!("add -p {GUN} v2 two -r targets/both"))?.ok()?;
-    team.stranger_sees(&format!("list {GUN}"))?.says(&["v1", "v2"])?;
+#[test]
+fn two_of_a_delegation_s_keys_must_sign_if_that_is_wanted() -> Result<()> {
+    for keeper in [Keeper::Server, Keeper::Team] {
+        let team = Team::with_snapshot_by(keeper)?;
+        for name in ["ann", "bob"] {
+            team.delegate(name)?;
+        }
+        let add = |line: &str| team.admin(Ours, &format!("delegation add {GUN} {line}"));
+        add("targets/both ann.crt --all-paths --threshold 2")?
+            .refused()?
+            .says(&["has 1 keys, of which 2 cannot sign"])?;
+        team.nothing_is_staged("admin")?;
+        let looked = add("targets/both ann.crt bob.crt --all-paths --threshold 2 --dry-run")?.ok()?;
+        looked.says(&[
+            "+ delegation targets/both",
+            "~ threshold of targets/both: 1 to 2",
+            "+ path \"\" of targets/both",
+        ])?;
+        team.nothing_is_staged("admin")?;
+        add("-p targets/both ann.crt bob.crt --all-paths --threshold 2")?.ok()?;
+        team.stranger_sees(&format!("delegation list {GUN}"))?.says(&["targets/both", "2"])?;
+
+        // Ann alone is not enough, and is told whose key is missing; with Bob's key beside hers she is.
+        let line = format!("add -p {GUN} v1 one -r targets/both");
+        let refused = team.say("ann", Ours, &line)?.refused()?;
+        refused.says(&["2 keys must sign it, and 1 of them are at hand", &team.key_id("bob")?])?;
+        team.say("ann", Ours, "key import bob.key -r user")?.ok()?;
+        team.say("ann", Ours, &format!("publish {GUN}"))?.ok()?;
+        team.stranger_sees(&format!("list {GUN}"))?.says(&["v1", "targets/both"])?;
+
+        // Back to one, which either gives.
+        add("-p targets/both --threshold 1")?.ok()?;
+        team.say("bob", Ours, &format!("add -p {GUN} v2 two -r targets/both"))?.ok()?;
+        team.stranger_sees(&format!("list {GUN}"))?.says(&["v1", "v2"])?;
+    }
     Ok(())
 }
 
@@ -263,8 +374,8 @@ fn a_look_at_a_change_stages_nothing() -> Result<()> {
 
 #[test]
 fn a_purge_takes_a_key_out_of_every_delegation() -> Result<()> {
-    for program in [Ours, Real] {
-        let team = Team::with_collection()?;
+    for (program, keeper) in both(&[Ours, Real]) {
+        let team = Team::with_snapshot_by(keeper)?;
         for name in ["ann", "bob"] {
             team.delegate(name)?;
         }
@@ -340,8 +451,8 @@ fn both_stage_the_same_files() -> Result<()> {
 
 #[test]
 fn what_one_program_stages_the_other_publishes() -> Result<()> {
-    for (stager, publisher) in [(Ours, Real), (Real, Ours)] {
-        let team = Team::with_collection()?;
+    for ((stager, publisher), keeper) in both(&[(Ours, Real), (Real, Ours)]) {
+        let team = Team::with_snapshot_by(keeper)?;
         for name in ["ann", "bob"] {
             team.delegate(name)?;
         }
@@ -381,6 +492,15 @@ fn lists_are_equal(team: &Team, person: &str) -> Result<()> {
     Ok(())
 }
 
+/// What the real notary does with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Refuses,
+    Takes,
+}
+
+use Verdict::{Refuses, Takes};
+
 /// Files that are no delegate's key, a piece of what is said, and whether the real notary refuses the file as well.
 #[test]
 fn what_is_no_delegate_s_key_is_refused_and_stages_nothing() -> Result<()> {
@@ -408,41 +528,50 @@ fn what_is_no_delegate_s_key_is_refused_and_stages_nothing() -> Result<()> {
     home.write("half.pem", ann.get(..ann.len() / 2).unwrap_or_default())?;
     home.write("junk.pem", format!("{ann}and more\n"))?;
     home.write("damaged.pem", ann.replacen("MII", "AAA", 1))?;
-    home.write("two.pem", format!("{ann}{bob}").replace("CA:TRUE", ""))?;
+    // openssl's self-signed certificates say that they may sign others
+    home.write("two.pem", format!("{ann}{bob}"))?;
+    team.openssl("req -x509 -new -key bob.key -subj /CN=ann -days 400 -out namesake.crt")?;
+    home.write("namesakes.pem", format!("{ann}{}", text("namesake.crt")?))?;
     home.write("with-key.pem", format!("{ann}{}", text("ann.key")?))?;
     home.write("half-behind.pem", format!("{ann}{}", bob.get(..bob.len() / 2).unwrap_or_default()))?;
     home.write("pubs.pem", format!("{}{}", text("ann.pub")?, text("bob.pub")?))?;
     fs::write(home.path().join("large.pem"), vec![b'a'; 3 << 20])?;
     fs::create_dir(home.path().join("folder"))?;
-    for (file, words) in [
-        ("none.pem", "file for public key does not exist: none.pem"),
-        ("folder", "unable to read public key from file: folder"),
-        ("empty.pem", "no valid public key found"),
-        ("text.pem", "no valid public key found"),
-        ("binary.pem", "no valid public key found"),
-        ("half.pem", "damaged"),
-        ("junk.pem", "something follows its last PEM block"),
-        ("damaged.pem", "could not parse provided certificate"),
-        ("pubs.pem", "more than one key"),
-        ("with-key.pem", "unsupported PEM block type \"PRIVATE KEY\""),
-        ("half-behind.pem", "damaged"),
-        ("large.pem", "larger than 1 MiB"),
-        ("ann.key", "unsupported PEM block type \"PRIVATE KEY\", expected CERTIFICATE or PUBLIC KEY"),
-        ("old.crt", "invalid certificate: certificate with CN old is expired"),
-        ("early.crt", "invalid certificate: certificate with CN early is expired"),
-        ("sha1.crt", "invalid certificate: certificate with CN sha1 uses invalid SHA1 signature algorithm"),
-        ("short.crt", "invalid certificate: RSA bit length is too short"),
-        ("short.pub", "1024 bits"),
-        ("ed.crt", "certificate with CN ed holds no key that Notary knows"),
-        ("ed.pub", "unknown public key format"),
-        ("koblitz.crt", "holds no key that Notary knows"),
-        ("koblitz.pub", "unknown public key format"),
+    for (file, words, real) in [
+        ("none.pem", "file for public key does not exist: none.pem", Refuses),
+        ("folder", "unable to read public key from file: folder", Refuses),
+        ("empty.pem", "no valid public key found", Refuses),
+        ("text.pem", "no valid public key found", Refuses),
+        ("binary.pem", "no valid public key found", Refuses),
+        ("half.pem", "damaged", Refuses),
+        ("junk.pem", "something follows its last PEM block", Takes),
+        ("damaged.pem", "could not parse provided certificate", Refuses),
+        ("two.pem", "more than one key", Takes),
+        ("namesakes.pem", "more than one key", Takes),
+        ("pubs.pem", "more than one key", Takes),
+        ("with-key.pem", "unsupported PEM block type \"PRIVATE KEY\"", Takes),
+        ("half-behind.pem", "damaged", Takes),
+        ("large.pem", "larger than 1 MiB", Refuses),
+        ("ann.key", "unsupported PEM block type \"PRIVATE KEY\", expected CERTIFICATE or PUBLIC KEY", Refuses),
+        ("old.crt", "invalid certificate: certificate with CN old is expired", Refuses),
+        ("early.crt", "invalid certificate: certificate with CN early is expired", Refuses),
+        ("sha1.crt", "invalid certificate: certificate with CN sha1 uses invalid SHA1 signature algorithm", Refuses),
+        ("short.crt", "invalid certificate: RSA bit length is too short", Refuses),
+        ("short.pub", "1024 bits", Takes),
+        ("ed.crt", "certificate with CN ed holds no key that Notary knows", Refuses),
+        ("ed.pub", "unknown public key format", Refuses),
+        ("koblitz.crt", "holds no key that Notary knows", Refuses),
+        ("koblitz.pub", "unknown public key format", Refuses),
     ] {
         // A good one before it and one behind it change nothing.
         let said = team.admin(Ours, &format!("delegation add {GUN} targets/a ann.crt {file} bob.crt --all-paths"))?;
         let said = said.refused()?.says(&[words, file, "nothing was staged"])?;
         ensure!(said.stderr.lines().count() == 2, "one message and one remedy:\n{said}");
         team.nothing_is_staged("admin")?;
+        let said = team.say("real", Real, &format!("delegation add {GUN} targets/a {file}"))?.finish()?;
+        let found = if said.code == Some(0) { Takes } else { Refuses };
+        ensure!(found == real, "the real one: {file} {found:?}\n{said}");
+        team.take_staged("real")?;
     }
     // Near its end it is only said, and what explains a certificate or vouches for it is no junk.
     let explained = format!("Certificate:\n    Data: of ann\n{ann}");
@@ -459,20 +588,46 @@ fn what_is_no_delegate_s_key_is_refused_and_stages_nothing() -> Result<()> {
 #[test]
 fn of_a_chain_the_first_certificate_is_taken_and_that_is_said() -> Result<()> {
     let team = Team::new()?;
-    team.credentials("ca", "ec -pkeyopt ec_paramgen_curve:P-256")?;
-    team.openssl(
-        "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ann.key -out ann.csr -subj /CN=ann",
-    )?;
-    team.openssl("x509 -req -in ann.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 400 -out ann.crt")?;
-    let read = |name: &str| fs::read_to_string(team.stage.home.path().join(name));
-    team.stage.home.write("chain.pem", format!("{}{}", read("ann.crt")?, read("ca.crt")?))?;
+    team.credentials("ca", "ec -pkeyopt ec_paramgen_curve:P-384")?;
+    team.credentials("other", "ec -pkeyopt ec_paramgen_curve:P-384")?;
+    team.openssl("req -x509 -new -key other.key -subj /CN=ca -days 400 -out namesake.crt")?;
+    // Each one signed by the one before.
+    for (name, key, above) in [
+        ("mid", "rsa:2048", "-CA ca.crt -CAkey ca.key"),
+        ("ann", "ec -pkeyopt ec_paramgen_curve:P-256", "-CA mid.crt -CAkey mid.key -addext basicConstraints=CA:FALSE"),
+    ] {
+        let line =
+            format!("req -x509 -newkey {key} -nodes -keyout {name}.key -out {name}.crt -days 400 -subj /CN={name}");
+        team.openssl(&format!("{line} {above}"))?;
+    }
+    let read = |name: &str| fs::read_to_string(team.stage.home.path().join(format!("{name}.crt")));
     let line = format!("delegation add {GUN} targets/a chain.pem");
-    team.admin(Ours, &line)?
-        .ok()?
-        .says(&["only the first certificate is taken", "1 more behind it are passed over"])?;
-    team.admin(Real, &line)?.ok()?;
-    let staged = team.take_staged("admin")?;
-    ensure!(staged.len() == 2 && staged.first() == staged.last(), "{staged:?}");
+    let pass = |names: &[&str]| -> Result<()> {
+        let texts = names.iter().map(|name| read(name)).collect::<std::io::Result<String>>()?;
+        team.stage.home.write("chain.pem", texts)?;
+        Ok(())
+    };
+    for (chain, passed) in [(&["ann", "mid"][..], 1), (&["ann", "mid", "ca"], 2), (&["mid", "ca"], 1)] {
+        pass(chain)?;
+        team.admin(Ours, &line)?
+            .ok()?
+            .says(&["only the first certificate is taken", &format!("{passed} more behind it are passed over")])?;
+        team.admin(Real, &line)?.ok()?;
+        let staged = team.take_staged("admin")?;
+        ensure!(staged.len() == 2 && staged.first() == staged.last(), "{staged:?}");
+    }
+    // An authority that has nothing to do with the first one, or only its issuer's name, is another key.
+    for several in [
+        &["ann", "ca"][..],
+        &["ann", "mid", "other"],
+        &["ann", "mid", "namesake"],
+        &["mid", "namesake"],
+        &["mid", "ann"],
+    ] {
+        pass(several)?;
+        team.admin(Ours, &line)?.refused()?.says(&["chain.pem", "it holds more than one key", "nothing was staged"])?;
+        team.nothing_is_staged("admin")?;
+    }
     Ok(())
 }
 
@@ -628,28 +783,30 @@ fn the_last_key_is_taken_away_only_by_who_means_it() -> Result<()> {
 /// Docker's arrangement: a role for each signer, and `targets/releases` with everybody's key.
 #[test]
 fn docker_s_roles_are_made_and_read() -> Result<()> {
-    let team = Team::with_collection()?;
-    team.delegate("ann")?;
-    team.delegate("bob")?;
-    for name in ["ann", "bob"] {
-        for role in [format!("targets/{name}"), "targets/releases".to_owned()] {
-            team.admin(Ours, &format!("delegation add {GUN} {role} {name}.pub --all-paths"))?.ok()?;
+    for keeper in [Keeper::Server, Keeper::Team] {
+        let team = Team::with_snapshot_by(keeper)?;
+        team.delegate("ann")?;
+        team.delegate("bob")?;
+        for name in ["ann", "bob"] {
+            for role in [format!("targets/{name}"), "targets/releases".to_owned()] {
+                team.admin(Ours, &format!("delegation add {GUN} {role} {name}.pub --all-paths"))?.ok()?;
+            }
         }
+        team.admin(Ours, &format!("publish {GUN}"))?.ok()?;
+        let roles = "--roles targets/releases --roles targets";
+        for (name, program, tag, file) in [("ann", Ours, "1.0", "one"), ("bob", Real, "1.1", "two")] {
+            let line = format!("add -p {GUN} {tag} {file} --roles targets/{name},targets/releases");
+            team.say(name, program, &line)?.ok()?;
+        }
+        let ours = team.say("ann", Ours, &format!("list {GUN} {roles}"))?.ok()?.stdout;
+        ensure!(ours == team.stranger_sees(&format!("list {GUN} {roles}"))?.stdout, "{ours}");
+        ensure!(ours.matches("targets/releases").count() == 2, "{ours}");
+        let signed = team.say("ann", Ours, &format!("lookup {GUN} 1.1 -r targets/bob --json"))?.ok()?;
+        signed.says(&["\"role\": \"targets/bob\""])?;
+        team.say("ann", Ours, &format!("lookup {GUN} 1.1 -r targets/ann"))?.refused()?;
+        team.say("ann", Ours, &format!("verify {GUN} 1.1 -r targets/releases -q -i two"))?.ok()?;
+        team.say("ann", Ours, &format!("verify {GUN} 1.1 -r targets/releases -q -i one"))?.refused()?;
     }
-    team.admin(Ours, &format!("publish {GUN}"))?.ok()?;
-    let roles = "--roles targets/releases --roles targets";
-    for (name, program, tag, file) in [("ann", Ours, "1.0", "one"), ("bob", Real, "1.1", "two")] {
-        let line = format!("add -p {GUN} {tag} {file} --roles targets/{name},targets/releases");
-        team.say(name, program, &line)?.ok()?;
-    }
-    let ours = team.say("ann", Ours, &format!("list {GUN} {roles}"))?.ok()?.stdout;
-    ensure!(ours == team.stranger_sees(&format!("list {GUN} {roles}"))?.stdout, "{ours}");
-    ensure!(ours.matches("targets/releases").count() == 2, "{ours}");
-    let signed = team.say("ann", Ours, &format!("lookup {GUN} 1.1 -r targets/bob --json"))?.ok()?;
-    signed.says(&["\"role\": \"targets/bob\""])?;
-    team.say("ann", Ours, &format!("lookup {GUN} 1.1 -r targets/ann"))?.refused()?;
-    team.say("ann", Ours, &format!("verify {GUN} 1.1 -r targets/releases -q -i two"))?.ok()?;
-    team.say("ann", Ours, &format!("verify {GUN} 1.1 -r targets/releases -q -i one"))?.refused()?;
     Ok(())
 }
 

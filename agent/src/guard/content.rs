@@ -1,8 +1,9 @@
 //! Absolute rules: what no metadata may say, whoever asks.
 
-use signet_tuf::{Metadata, Role, Snapshot, Targets, verify, verify::VerifyError};
+use signet_tuf::{Metadata, Role, Snapshot, verify, verify::VerifyError};
 use time::{Duration, OffsetDateTime};
 
+use super::Parent;
 use crate::intent::Intent;
 
 /// Content that must not be signed.
@@ -37,7 +38,10 @@ pub enum ContentFault {
         days: i64,
     },
     /// A delegation left out of the snapshot although its parent still lists it.
-    #[error("the snapshot leaves out {delegation}, which was in the one before; show targets that no longer list it")]
+    #[error(
+        "the snapshot leaves out {delegation}, which was in the one before; show the parent that it names and that no \
+         longer lists {delegation}"
+    )]
     DroppedFromSnapshot {
         /// The delegation.
         delegation: Role,
@@ -55,14 +59,14 @@ fn longest_days(role: &Role) -> i64 {
 }
 
 /// Judges the content by itself. `previous` is the version before, if one was shown; `parents` the delegating
-/// metadata that was shown.
+/// metadata that was shown and that a snapshot names.
 ///
 /// # Errors
 /// [`ContentFault`].
 pub fn check(
     intent: &Intent,
     previous: Option<&Metadata>,
-    parents: &[Targets],
+    parents: &[Parent],
     now: OffsetDateTime,
 ) -> Result<(), ContentFault> {
     let role = &intent.role;
@@ -85,16 +89,18 @@ pub fn check(
     }
 }
 
-/// A snapshot without a delegation that is still listed hides that delegation's targets from every client. What targets
-/// lists is shown; a nested delegation may go only with its parent.
-fn nothing_dropped(snapshot: &Snapshot, before: &Snapshot, parents: &[Targets]) -> Result<(), ContentFault> {
-    let listed = |role: &Role| {
-        let delegated = parents.iter().flat_map(|parent| &parent.delegations.roles);
-        delegated.into_iter().any(|delegated| delegated.name.as_str() == role.as_str())
+/// A snapshot without a delegation that is still listed hides that delegation's targets from every client. Its direct
+/// parent decides, as this very snapshot names it, and must be shown; below a parent that is left out lawfully nothing
+/// can be found anyway.
+fn nothing_dropped(snapshot: &Snapshot, before: &Snapshot, parents: &[Parent]) -> Result<(), ContentFault> {
+    let lists = |parent: &Parent, role: &Role| {
+        parent.targets.delegations.roles.iter().any(|delegated| delegated.name.as_str() == role.as_str())
     };
     let may_go = |role: &Role| match role.parent() {
-        Some(Role::Targets) => !parents.is_empty() && !listed(role),
-        Some(parent) => !snapshot.meta.contains_key(&parent),
+        Some(above) if above == Role::Targets || snapshot.meta.contains_key(&above) => {
+            parents.iter().find(|parent| parent.role == above).is_some_and(|parent| !lists(parent, role))
+        }
+        Some(_) => true,
         None => false,
     };
     match before.meta.keys().find(|role| !snapshot.meta.contains_key(role) && !may_go(role)) {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use signet_tuf::{
-    Envelope, Gun, KeyId, Metadata, ParseError, PublicKey, Role, RoleKeys, Root, Targets, Version,
+    Envelope, FileMeta, Gun, KeyId, Metadata, ParseError, PublicKey, Role, RoleKeys, Root, Targets, Version,
     verify::{self, VerifyError},
 };
 
@@ -18,7 +18,7 @@ use crate::intent::{Intent, Mark};
 pub struct EvidenceBytes {
     /// Root metadata, ascending.
     pub root_chain: Vec<Bytes>,
-    /// From targets down to the direct parent.
+    /// From targets down to the direct parent; for a snapshot, to each parent of what it leaves out.
     pub delegating: Vec<Bytes>,
     /// The newest published version of the role.
     pub current: Bytes,
@@ -33,12 +33,23 @@ pub struct Shown {
     pub chain: Vec<Mark>,
     /// The roots themselves.
     pub roots: Vec<Root>,
-    /// From targets down to the direct parent.
-    pub parents: Vec<Targets>,
+    /// Those that list the delegation, or what a snapshot leaves out, each behind its own parent.
+    pub parents: Vec<Parent>,
     /// The newest published version of the role.
     pub current: Option<(Mark, Metadata)>,
     /// The number that is said to be its, and proves nothing: the ledger must know one that is as high. 0 for none.
     pub current_version: u64,
+}
+
+/// A role that may list delegations, verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parent {
+    /// Which.
+    pub role: Role,
+    /// Its version and digest.
+    pub mark: Mark,
+    /// What it says.
+    pub targets: Targets,
 }
 
 impl Shown {
@@ -85,9 +96,13 @@ pub enum EvidenceFault {
         /// The delegation.
         role: Role,
     },
+    /// A parent that readers of the snapshot would not get.
+    #[error("evidence: targets or a delegation is shown that the snapshot to be signed does not name")]
+    NotNamed,
 }
 
-/// Verifies what is shown for a request about `role` of `gun`. For a root, [`check_chain_end`] has to follow.
+/// Verifies what is shown for a request about `role` of `gun`. For a root, [`check_chain_end`] has to follow, for a
+/// snapshot [`listings`].
 ///
 /// # Errors
 /// [`EvidenceFault`] names the document and what is wrong with it.
@@ -96,7 +111,9 @@ pub fn verify(gun: &Gun, role: &Role, bytes: &EvidenceBytes) -> Result<Shown, Ev
         return chain(gun, bytes);
     }
     let mut shown = verify_roots(gun, bytes)?;
-    shown.parents = parents(role, &bytes.delegating, &shown)?;
+    if *role != Role::Snapshot {
+        shown.parents = parents(role, &bytes.delegating, &shown)?;
+    }
     shown.current_version = bytes.current_version;
     if !bytes.current.is_empty() {
         let envelope = read(role, &bytes.current)?;
@@ -155,19 +172,88 @@ pub fn check_chain_end(asked: &Metadata, shown: &Shown) -> Result<(), EvidenceFa
     if end == wanted { Ok(()) } else { Err(EvidenceFault::ChainEnd { asked: *version, wanted }) }
 }
 
-fn parents(role: &Role, documents: &[Bytes], shown: &Shown) -> Result<Vec<Targets>, EvidenceFault> {
+fn parents(role: &Role, documents: &[Bytes], shown: &Shown) -> Result<Vec<Parent>, EvidenceFault> {
     let lineage = lineage(role);
-    if *role != Role::Snapshot && documents.len() != lineage.len() {
+    if documents.len() != lineage.len() {
         return Err(EvidenceFault::Parents { role: role.clone() });
     }
     let mut so_far = Shown { roots: shown.roots.clone(), ..Shown::default() };
-    for (document, parent) in documents.iter().zip(if *role == Role::Snapshot { vec![Role::Targets] } else { lineage })
-    {
-        let envelope = read(&parent, document)?;
-        signed_for(&parent, &envelope, &so_far)?;
-        so_far.parents.extend(envelope.targets().cloned());
+    for (document, role) in documents.iter().zip(lineage) {
+        let parent = parent(role, document, &so_far)?;
+        so_far.parents.push(parent);
     }
     Ok(so_far.parents)
+}
+
+fn parent(role: Role, document: &Bytes, shown: &Shown) -> Result<Parent, EvidenceFault> {
+    let envelope = read(&role, document)?;
+    signed_for(&role, &envelope, shown)?;
+    match envelope.targets().cloned() {
+        Some(targets) => Ok(Parent { mark: mark(&envelope), role, targets }),
+        None => Err(EvidenceFault::Parents { role }),
+    }
+}
+
+/// Verifies the parents that are shown for a snapshot. They carry no names: each one is the file that the snapshot to be
+/// signed names, since that is what its readers get, and no other shows what they will find listed.
+///
+/// # Errors
+/// [`EvidenceFault`].
+pub fn listings(asked: &Metadata, bytes: &EvidenceBytes, mut shown: Shown) -> Result<Shown, EvidenceFault> {
+    let Metadata::Snapshot(snapshot) = asked else { return Ok(shown) };
+    for document in &bytes.delegating {
+        let file = FileMeta::of(document);
+        let is_it = |role: &Role, named| role.holds_targets() && verify::file_is(named, &file).is_ok();
+        let mut verified = Vec::new();
+        let mut fault = EvidenceFault::NotNamed;
+        // delegations with the same keys can be equal files
+        for (role, _) in snapshot.meta.iter().filter(|(role, named)| is_it(role, named)) {
+            match parent(role.clone(), document, &shown) {
+                Ok(parent) => verified.push(parent),
+                Err(unverified) => fault = unverified,
+            }
+        }
+        if verified.is_empty() {
+            return Err(fault);
+        }
+        shown.parents.append(&mut verified);
+    }
+    Ok(shown)
+}
+
+/// The parents that a snapshot would bring to its readers. Of the others the snapshot that is published vouches for being
+/// the newest.
+pub fn new_parents<'a>(asked: &'a Metadata, shown: &'a Shown) -> impl Iterator<Item = &'a Parent> {
+    let after = match asked {
+        Metadata::Snapshot(snapshot) => Some(snapshot),
+        Metadata::Root(_) | Metadata::Targets(_) | Metadata::Timestamp(_) => None,
+    };
+    let before = match &shown.current {
+        Some((_, Metadata::Snapshot(before))) => Some(before),
+        Some((_, Metadata::Root(_) | Metadata::Targets(_) | Metadata::Timestamp(_))) | None => None,
+    };
+    let is_new = move |parent: &&Parent| {
+        after.is_some_and(|after| {
+            before.is_none_or(|before| before.meta.get(&parent.role) != after.meta.get(&parent.role))
+        })
+    };
+    shown.parents.iter().filter(is_new)
+}
+
+/// Whether a parent that a snapshot would bring to its readers is the newest. An older one, from before a delegation was
+/// made, would hide it; its size and digests, which are all that a snapshot says of it, do not tell its age.
+///
+/// # Errors
+/// [`Refusal::StaleParent`] unless it is what was signed here last, or newer.
+pub fn check_newest(parent: &Parent, floor: Option<Mark>) -> Result<(), Refusal> {
+    match floor {
+        Some(floor) if parent.mark == floor || parent.mark.version > floor.version => Ok(()),
+        Some(_) | None => Err(Refusal::StaleParent {
+            role: parent.role.clone(),
+            shown: parent.mark.version,
+            known: floor.map_or(0, |floor| floor.version.get()),
+        }),
+    }
 }
 
 /// The roles above a delegation, targets first.
@@ -218,7 +304,8 @@ pub struct Listed {
 }
 
 fn delegated_keys(role: &Role, shown: &Shown) -> Option<Listed> {
-    let delegations = &shown.parents.last()?.delegations;
+    let parent = role.parent()?;
+    let delegations = &shown.parents.iter().find(|shown| shown.role == parent)?.targets.delegations;
     let delegated = delegations.roles.iter().find(|delegated| delegated.name.as_str() == role.as_str())?;
     let role_keys = RoleKeys { key_ids: delegated.key_ids.clone(), threshold: delegated.threshold };
     Some(Listed { keys: delegations.keys.clone(), role_keys })

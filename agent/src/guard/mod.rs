@@ -14,7 +14,8 @@ use signet_tuf::{KeyId, Role, Version};
 
 pub use content::{ContentFault, check as check_content};
 pub use evidence::{
-    EvidenceBytes, EvidenceFault, Listed, Shown, check_chain_end, listed_keys, verify as verify_evidence, verify_roots,
+    EvidenceBytes, EvidenceFault, Listed, Parent, Shown, check_chain_end, check_newest, listed_keys, listings,
+    new_parents, verify as verify_evidence, verify_roots,
 };
 pub use versions::{Line, VersionFault, check as check_version, next_free};
 
@@ -96,6 +97,19 @@ pub enum Refusal {
         shown: Version,
         /// What is known.
         published: Version,
+    },
+    /// A snapshot leaves something out by a parent that need not be the newest.
+    #[error(
+        "{role} version {shown} is not known to be the newest, so it does not show what the snapshot may leave out (last \
+         signed here: version {known}, 0 for none): publish again"
+    )]
+    StaleParent {
+        /// The parent.
+        role: Role,
+        /// Its version as it was shown.
+        shown: Version,
+        /// The newest that is known, 0 for none.
+        known: u64,
     },
     /// Findings that nobody has acknowledged for these bytes.
     #[error("look at this first, then acknowledge it: {}", codes(.0))]

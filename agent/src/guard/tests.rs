@@ -3,11 +3,11 @@
 #![allow(clippy::arithmetic_side_effects, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
-use signet_tuf::{Digest, Envelope, Expires, Gun, KeyId, Metadata, Role, Version, notary1};
+use signet_tuf::{Digest, Envelope, Expires, FileMeta, Gun, KeyId, Metadata, Role, Version, notary1};
 use time::{Duration, OffsetDateTime, macros::datetime};
 
 use super::*;
-use crate::intent::Intent;
+use crate::intent::{Intent, Mark};
 
 const GUN: &str = "example.com/acme/app";
 const NOW: OffsetDateTime = datetime!(2026-11-21 12:00 UTC);
@@ -156,22 +156,122 @@ fn a_root_whose_threshold_cannot_be_met_is_not_signed() {
     assert!(!verdict(0));
 }
 
-#[test]
-fn a_snapshot_hides_no_delegation_that_is_still_listed() {
+/// The published snapshot of the delegated collection, and the one after it without some roles and with other files.
+fn snapshots(without: &[&str], other: &[(&str, &Bytes)]) -> (Metadata, Intent) {
     let before = envelope("snapshot", "delegated/snapshot.json").metadata().clone();
     let Metadata::Snapshot(mut snapshot) = before.clone() else { panic!("a snapshot") };
     snapshot.version = Version::new(snapshot.version.get() + 1).expect("a version");
     snapshot.expires = Expires::at(NOW.saturating_add(Duration::days(365)));
-    let dropped = role("targets/p256");
-    snapshot.meta.remove(&dropped).expect("it was there");
-    let asked = intent("snapshot", &Metadata::Snapshot(snapshot));
-    let parent = envelope("targets", "delegated/targets.json").targets().cloned().expect("targets");
-    let mut purged = parent.clone();
-    purged.delegations.roles.retain(|delegated| delegated.name.as_str() != "targets/p256");
-    let hidden = Err(ContentFault::DroppedFromSnapshot { delegation: dropped });
-    assert_eq!(check_content(&asked, Some(&before), &[], NOW), hidden);
-    assert_eq!(check_content(&asked, Some(&before), &[parent], NOW), hidden);
-    assert_eq!(check_content(&asked, Some(&before), &[purged], NOW), Ok(()));
+    for name in without {
+        snapshot.meta.remove(&role(name)).expect("it was there");
+    }
+    for (name, wire) in other {
+        snapshot.meta.insert(role(name), FileMeta::of(wire));
+    }
+    (before, intent("snapshot", &Metadata::Snapshot(snapshot)))
+}
+
+fn delegated(name: &str) -> Parent {
+    let file = envelope(name, &format!("delegated/{name}.json"));
+    let mark = Mark { version: file.metadata().version(), digest: file.digest() };
+    Parent { role: role(name), mark, targets: file.targets().cloned().expect("targets") }
+}
+
+/// The same without what it lists.
+fn purged(name: &str) -> Parent {
+    let mut parent = delegated(name);
+    parent.targets.delegations.roles.clear();
+    parent
+}
+
+#[test]
+fn a_snapshot_hides_no_delegation_that_is_still_listed() {
+    let (nested, p384, p256) = ("targets/p384/nested", "targets/p384", "targets/p256");
+    let table = [
+        // left out, shown, the first that may not be left out
+        (&[p256][..], vec![], Some(p256)),
+        (&[p256], vec![delegated("targets")], Some(p256)),
+        (&[p256], vec![purged("targets")], None),
+        // only the direct parent shows anything
+        (&[p256], vec![purged(p384)], Some(p256)),
+        (&[nested], vec![], Some(nested)),
+        (&[nested], vec![delegated("targets")], Some(nested)),
+        (&[nested], vec![purged("targets")], Some(nested)),
+        (&[nested], vec![delegated("targets"), delegated(p384)], Some(nested)),
+        (&[nested], vec![delegated("targets"), purged(p384)], None),
+        // each one by its own parent
+        (&[nested, p256], vec![delegated("targets"), purged(p384)], Some(p256)),
+        (&[nested, p256], vec![purged("targets"), delegated(p384)], Some(nested)),
+        (&[nested, p256], vec![purged("targets"), purged(p384)], None),
+        // with its parent
+        (&[p384, nested], vec![purged("targets")], None),
+        (&[p384, nested], vec![delegated("targets")], Some(p384)),
+    ];
+    for (without, parents, dropped) in table {
+        let (before, asked) = snapshots(without, &[]);
+        let wanted = match dropped {
+            Some(name) => Err(ContentFault::DroppedFromSnapshot { delegation: role(name) }),
+            None => Ok(()),
+        };
+        assert_eq!(check_content(&asked, Some(&before), &parents, NOW), wanted, "{without:?} {parents:?}");
+    }
+}
+
+#[test]
+fn what_a_snapshot_leaves_out_is_judged_by_the_parents_that_it_names() {
+    let (targets, p384) = (file("delegated/targets.json"), file("delegated/targets/p384.json"));
+    let nested = file("delegated/targets/p384/nested.json");
+    let show = |asked: &Intent, delegating: &[&Bytes]| {
+        let delegating = delegating.iter().map(|&wire| wire.clone()).collect();
+        let current = file("delegated/snapshot.json");
+        let bytes = EvidenceBytes { delegating, current, ..evidence(roots(&[1])) };
+        listings(&asked.metadata, &bytes, verify("snapshot", None, &bytes)?)
+    };
+    let names = |shown: &Shown| shown.parents.iter().map(|parent| parent.role.to_string()).collect::<Vec<_>>();
+    let (_, asked) = snapshots(&["targets/p256"], &[]);
+    let shown = show(&asked, &[&targets, &p384, &nested]).expect("verified");
+    assert_eq!(names(&shown), ["targets", "targets/p384", "targets/p384/nested"]);
+    assert_eq!(shown.parents[1], delegated("targets/p384"));
+    assert_eq!(new_parents(&asked.metadata, &shown).count(), 0, "the published snapshot names them");
+    assert_eq!(names(&show(&asked, &[]).expect("nothing")), [""; 0]);
+    // an earlier version, however well it is signed, is not what readers of this snapshot get
+    let earlier = file("first/targets.json");
+    assert!(matches!(show(&asked, &[&earlier]), Err(EvidenceFault::NotNamed)));
+    assert!(matches!(show(&asked, &[&file("delegated/snapshot.json")]), Err(EvidenceFault::NotNamed)));
+    // behind its own parent
+    for wrong in [&[&p384][..], &[&p384, &targets], &[&targets, &nested]] {
+        assert!(matches!(show(&asked, wrong), Err(EvidenceFault::Parents { .. })));
+    }
+    // a file under a name whose keys have not signed it
+    let (_, asked) = snapshots(&["targets/p256", "targets/p384/nested", "targets/rsa"], &[("targets/p384", &nested)]);
+    assert!(matches!(show(&asked, &[&targets, &nested]), Err(EvidenceFault::Unverified { .. })));
+    // equal files are those of every role whose keys have signed them
+    let (_, asked) = snapshots(&["targets/p256"], &[("targets/rsa", &p384)]);
+    assert_eq!(names(&show(&asked, &[&targets, &p384]).expect("verified")), ["targets", "targets/p384"]);
+    // an old parent that the snapshot names is told from the newest by what was signed
+    let (_, asked) = snapshots(&["targets/p256"], &[("targets", &earlier)]);
+    let shown = show(&asked, &[&earlier]).expect("verified");
+    let [old] = new_parents(&asked.metadata, &shown).collect::<Vec<_>>().try_into().expect("it is new there");
+    let newest = delegated("targets").mark;
+    assert!(old.mark.version < newest.version);
+    assert!(matches!(check_newest(old, Some(newest)), Err(Refusal::StaleParent { .. })));
+}
+
+#[test]
+fn a_new_parent_is_what_was_signed_last_or_newer() {
+    let parent = delegated("targets");
+    let floor = |version: u64, digest| Mark { version: Version::new(version).expect("a version"), digest };
+    let version = parent.mark.version.get();
+    let other = Digest::of(b"other");
+    for (floor, is_newest) in [
+        (None, false),
+        (Some(parent.mark), true),
+        (Some(floor(version, other)), false),
+        (Some(floor(version - 1, other)), true),
+        (Some(floor(version + 1, other)), false),
+    ] {
+        assert_eq!(check_newest(&parent, floor).is_ok(), is_newest, "{floor:?}");
+    }
 }
 
 #[test]

@@ -172,6 +172,15 @@ impl Judge<'_> {
         if let Err(stale) = fresh_root(intent, shown, standing) {
             return Ok(Err(stale));
         }
+        for parent in guard::new_parents(&intent.metadata, shown) {
+            let floor = match standing.known {
+                Some(id) => self.batch.floor(id, &parent.role)?,
+                None => None,
+            };
+            if let Err(stale) = guard::check_newest(parent, floor) {
+                return Ok(Err(stale));
+            }
+        }
         let decision = match guard::check_version(&intent.role, &standing.line, intent.mark(), self.limits.jump) {
             Ok(decision) => decision,
             Err(fault) => return Ok(Err(fault.into())),

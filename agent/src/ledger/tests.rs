@@ -10,7 +10,7 @@ use time::{Duration, macros::datetime};
 use super::*;
 use crate::{
     clock::FixedClock,
-    guard::{Finding, Refusal, Shown, VersionFault},
+    guard::{Finding, Parent, Refusal, Shown, VersionFault},
     intent::{Intent, Mark},
     log::{leaf_hash, root_hash},
 };
@@ -297,6 +297,36 @@ async fn a_known_root_behind_an_unknown_one_proves_nothing() {
     assert_eq!(bench.sign(&targets(1, 1), forged).await, "first");
     let later = root_chain(&[mark(4, "forged"), mark(5, "root 2")]);
     assert_eq!(refusal(bench.decide(&targets(2, 0), later).await), Refusal::UnknownRoot);
+}
+
+/// A snapshot that may leave something out because of what targets lists at a version.
+async fn left_out_by(bench: &Bench, version: u64, content: i64) -> Result<Grant, LedgerError> {
+    let named = targets(version, content);
+    let Metadata::Targets(says) = named.metadata.clone() else { panic!("targets") };
+    let snapshot = Metadata::Snapshot(signet_tuf::Snapshot {
+        version: Version::FIRST,
+        expires: says.expires,
+        meta: [Role::Root, Role::Targets].map(|role| (role, signet_tuf::FileMeta::of(b"a file"))).into(),
+    });
+    let asked = Intent::parse(gun(), Role::Snapshot, &[], notary1::encode(&snapshot)).expect("an intent").into();
+    let parent = Parent { role: Role::Targets, mark: named.mark(), targets: says };
+    bench.decide(&asked, Shown { parents: vec![parent], ..first_root() }).await
+}
+
+#[tokio::test]
+async fn an_old_parent_does_not_show_what_a_snapshot_may_leave_out() {
+    let bench = Bench::new();
+    let stale = |shown: u64, known| Refusal::StaleParent {
+        role: Role::Targets,
+        shown: Version::new(shown).expect("a version"),
+        known,
+    };
+    assert_eq!(refusal(left_out_by(&bench, 1, 0).await), stale(1, 0), "nothing is known of it");
+    bench.sign(&targets(1, 0), first_root()).await;
+    bench.sign(&targets(2, 0), first_root()).await;
+    assert_eq!(refusal(left_out_by(&bench, 1, 0).await), stale(1, 2));
+    assert_eq!(refusal(left_out_by(&bench, 2, 1).await), stale(2, 2), "another one of that number");
+    left_out_by(&bench, 2, 0).await.expect("the newest");
 }
 
 #[tokio::test]

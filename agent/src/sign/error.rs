@@ -80,7 +80,8 @@ impl SignError {
                 EvidenceFault::Unreadable { .. }
                 | EvidenceFault::Unverified { .. }
                 | EvidenceFault::ChainEnd { .. }
-                | EvidenceFault::Parents { .. },
+                | EvidenceFault::Parents { .. }
+                | EvidenceFault::NotNamed,
             ) => Reason::EvidenceRejected,
             Self::Refused(refusal) | Self::Ledger(LedgerError::Refused(refusal)) => reason_of_refusal(refusal),
             Self::NoKeys => Reason::UnknownKey,
@@ -150,7 +151,7 @@ fn reason_of_refusal(refusal: &Refusal) -> Reason {
         Refusal::Content(_) => Reason::MalformedMetadata,
         Refusal::KeyNotListed { .. } => Reason::KeyNotListed,
         Refusal::UnknownRoot | Refusal::UnknownCurrent { .. } => Reason::EvidenceMissing,
-        Refusal::StaleRoot { .. } => Reason::EvidenceRejected,
+        Refusal::StaleRoot { .. } | Refusal::StaleParent { .. } => Reason::EvidenceRejected,
         Refusal::Unacknowledged(_) => Reason::NeedsAcknowledgement,
     }
 }
@@ -171,7 +172,7 @@ fn metadata_of_refusal(refusal: &Refusal) -> Vec<(&'static str, String)> {
             vec![("findings", codes.join(","))]
         }
         Refusal::StaleRoot { published, .. } => vec![("published", published.to_string())],
-        Refusal::Content(_) | Refusal::UnknownRoot => Vec::new(),
+        Refusal::Content(_) | Refusal::UnknownRoot | Refusal::StaleParent { .. } => Vec::new(),
     }
 }
 

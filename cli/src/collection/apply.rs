@@ -53,9 +53,7 @@ fn add_target(
         return Ok(());
     }
     if draft.invalid.contains_key(&role) {
-        return Err(format!(
-            "{role} is published without enough valid signatures; `witness` it first, if all that it holds is right"
-        ));
+        return Err(needs_witness(&role));
     }
     must_sign(keyring, &signers)?;
     if !search::may_hold(&draft.tree(), &role, &change.path) {
@@ -110,6 +108,10 @@ fn must_sign(keyring: &Keyring, (keys, role): &(&BTreeMap<KeyId, PublicKey>, Rol
     let ids: Vec<_> = canonical_ids(keys, role).map(|id| id.to_string()).collect();
     let ids = ids.join(", ");
     Err(format!("could not find necessary signing keys, at least one of these keys must be available: {ids}"))
+}
+
+fn needs_witness(role: &Role) -> String {
+    format!("{role} is published without enough valid signatures; `witness` it first, if all that it holds is right")
 }
 
 fn invalid_role(role: &Role, why: &str) -> String {
@@ -177,6 +179,9 @@ fn delete_delegation(draft: &mut Draft, keyring: &Keyring, role: &Role) -> Resul
         return Err(invalid_role(role, "not a valid delegated role"));
     };
     must_sign(keyring, &existing(draft, &parent)?)?;
+    if draft.invalid.contains_key(&parent) {
+        return Err(needs_witness(&parent));
+    }
     draft.targets.remove(role);
     draft.invalid.remove(role);
     draft.files.remove(role);
@@ -394,7 +399,12 @@ mod tests {
         run(&mut draft, &keyring, &delegate("targets/r", B, r#"[""]"#)).unwrap();
         let role: Role = "targets/r".parse().unwrap();
         draft.invalid.insert(role.clone(), empty_targets(NOW));
-        assert!(run(&mut draft, &keyring, &[add("targets/r", "x")]).unwrap_err().contains("witness"));
+        draft.files.insert("targets/r/below".parse().unwrap(), signet_tuf::FileMeta::of(b"a file"));
+        let below = change("delete", "delegation", "targets/r/below", "", "");
+        for refused in [add("targets/r", "x"), below] {
+            assert!(run(&mut draft, &keyring, &[refused]).unwrap_err().contains("witness"));
+        }
+        assert_eq!(draft.files.len(), 1, "only a parent that counts shows what is listed no longer");
         let witness = change("update", "witness", "targets/r", "", "");
         run(&mut draft, &keyring, &[witness, add("targets/r", "x")]).unwrap();
         assert!(draft.targets[&role].targets.contains_key("x") && draft.dirty.contains(&role));

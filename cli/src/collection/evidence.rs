@@ -1,6 +1,6 @@
 //! Asking the agent for a signature: what the request stands on, and which version is the next free one.
 
-use std::panic::resume_unwind;
+use std::{collections::BTreeSet, panic::resume_unwind};
 
 use bytes::Bytes;
 use signet_proto::{Reason, v1};
@@ -42,7 +42,7 @@ const LARGE_BYTES: usize = 256 << 10;
 /// What a request shows, beside its own bytes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Shown<'a> {
-    /// Wire bytes of targets, then of each delegation down to the parent.
+    /// Wire bytes of those that list the role, or what a snapshot leaves out.
     pub(super) delegating: Vec<Bytes>,
     /// The role's newest published version.
     pub(super) current: Option<&'a Document>,
@@ -316,26 +316,29 @@ pub(super) fn vouched_for<'a>(draft: &Draft, role: &Role, former: Option<&'a Doc
     former.filter(counts)
 }
 
-/// Whether the agent wants to see who lists what: for a delegation, and for a snapshot that leaves one out.
-pub(super) fn is_judged_by_parents(role: &Role, draft: &Draft, former: Option<&Document>) -> bool {
-    let before = former.and_then(Document::snapshot);
-    match role {
-        Role::Snapshot => before.is_some_and(|before| before.meta.keys().any(|file| !draft.files.contains_key(file))),
-        Role::Root | Role::Targets | Role::Timestamp | Role::Delegation(_) => true,
+/// The wire bytes of those that list a role, each behind its own parent: for a delegation, targets and the delegations on
+/// the way to its direct parent; for a snapshot, all that no longer list what it leaves out.
+pub(super) fn above(wires: &[(Role, Bytes)], role: &Role, draft: &Draft, former: Option<&Document>) -> Vec<Bytes> {
+    let mut way = BTreeSet::new();
+    for direct in judges(role, draft, former) {
+        way.extend(std::iter::successors(Some(direct), Role::parent));
     }
+    let wire = |parent: Role| wires.iter().find(|(known, _)| *known == parent).map(|(_, wire)| wire.clone());
+    // a name is sorted behind what it begins with
+    way.into_iter().filter_map(wire).collect()
 }
 
-/// The wire bytes of targets, then of each delegation on the way to the role's parent. With a snapshot goes targets,
-/// to show which delegations are no longer listed.
-pub(super) fn above(wires: &[(Role, Bytes)], role: &Role) -> Vec<Bytes> {
-    let mut way = Vec::new();
-    let mut next = if *role == Role::Snapshot { Some(Role::Targets) } else { role.parent() };
-    while let Some(parent) = next {
-        way.extend(wires.iter().find(|(known, _)| *known == parent).map(|(_, wire)| wire.clone()));
-        next = parent.parent();
+/// The direct parents that the agent wants to see.
+fn judges(role: &Role, draft: &Draft, former: Option<&Document>) -> Vec<Role> {
+    match (role, former.and_then(Document::snapshot)) {
+        (Role::Snapshot, Some(before)) => {
+            let left_out = before.meta.keys().filter(|role| !draft.files.contains_key(role));
+            left_out.filter_map(Role::parent).filter(|parent| draft.files.contains_key(parent)).collect()
+        }
+        (Role::Root | Role::Targets | Role::Snapshot | Role::Timestamp | Role::Delegation(_), _) => {
+            role.parent().into_iter().collect()
+        }
     }
-    way.reverse();
-    way
 }
 
 /// What a thread has worked out.

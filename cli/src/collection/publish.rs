@@ -14,7 +14,7 @@ use super::{
     build::{Draft, Keyring},
     cached::{Ahead, cached_root},
     errand::{self, Errand, KeptBy},
-    evidence::{NewCollection, Shown, Signer, Signing, above, is_judged_by_parents, vouched_for},
+    evidence::{NewCollection, Shown, Signer, Signing, above, vouched_for},
     init,
     link::Link,
     posting::{Posted, random_below},
@@ -390,8 +390,7 @@ impl Round<'_> {
         for role in in_order(&draft) {
             let former = state.published(&role);
             let version = self.next_version(state, &role)?;
-            let delegating =
-                if is_judged_by_parents(&role, &draft, former) { above(&wires, &role) } else { Vec::new() };
+            let delegating = above(&wires, &role, &draft, former);
             let keys = self.named_keys(signer, &role, keyring).await?;
             let shown = Shown { delegating, current: vouched_for(&draft, &role, former), keys };
             let reckoned = match (self.errand, &role) {
