@@ -838,6 +838,48 @@ fn a_delegation_that_was_removed_is_made_anew() -> Result<()> {
     Ok(())
 }
 
+/// By the team's snapshot nothing of it is there, but the server has it, and a version is signed once.
+#[test]
+fn a_delegation_that_the_snapshot_left_out_begins_without_content() -> Result<()> {
+    let team = Team::with_snapshot_by(Keeper::Team)?;
+    team.delegate("ann")?;
+    team.delegate("bob")?;
+    let add = |name: &str| format!("delegation add -p {GUN} targets/a {name}.crt --all-paths");
+    team.admin(Ours, &add("ann"))?.ok()?;
+    for file in ["one", "two"] {
+        team.say("ann", Ours, &format!("add -p {GUN} {file} {file} --roles targets/a"))?.ok()?;
+    }
+    team.admin(Ours, &format!("delegation remove -y -p {GUN} targets/a"))?.ok()?;
+    team.admin(Ours, &add("bob"))?.ok()?;
+    team.say("bob", Ours, &format!("add -p {GUN} three three --roles targets/a"))?.ok()?;
+    team.stranger_sees(&format!("list {GUN}"))?.says(&["three"])?.never_says(&["one", "two"])?;
+    team.say("bob", Real, &format!("add -p {GUN} two two --roles targets/a"))?.ok()?;
+    team.stranger_sees(&format!("list {GUN}"))?.says(&["two", "three"])?.never_says(&["one"])?;
+    Ok(())
+}
+
+#[test]
+fn a_delegation_that_changes_hands_in_one_publication_is_witnessed() -> Result<()> {
+    for keeper in [Keeper::Server, Keeper::Team] {
+        let team = Team::with_snapshot_by(keeper)?;
+        team.delegate("ann")?;
+        team.delegate("bob")?;
+        let add = |name: &str| format!("delegation add -p {GUN} targets/a {name}.crt --all-paths");
+        team.admin(Ours, &add("ann"))?.ok()?;
+        team.say("ann", Ours, &format!("add -p {GUN} one one --roles targets/a"))?.ok()?;
+        team.admin(Ours, &format!("delegation remove -y {GUN} targets/a"))?.ok()?;
+        team.admin(Ours, &add("bob"))?.ok()?;
+        team.stranger_sees(&format!("list {GUN}"))?.never_says(&["one"])?;
+        let three = format!("add -p {GUN} three three --roles targets/a");
+        team.say("bob", Ours, &three)?.refused()?.says(&["`witness` it first"])?;
+        team.take_staged("bob")?;
+        team.say("bob", Ours, &format!("witness -p {GUN} targets/a"))?.ok()?;
+        team.say("bob", Ours, &three)?.ok()?;
+        team.stranger_sees(&format!("list {GUN}"))?.says(&["one", "three"])?;
+    }
+    Ok(())
+}
+
 /// The real notary signs the file's text as it is; only what is canonical already survives that.
 #[test]
 fn custom_data_is_put_into_canonical_form_or_refused() -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use signet_tuf::{DelegatedRole, KeyId, PublicKey, Role, RoleKeys, Targets};
+use signet_tuf::{DelegatedRole, FileMeta, KeyId, PublicKey, Role, RoleKeys, Targets};
 use time::OffsetDateTime;
 
 use super::{
@@ -196,6 +196,16 @@ fn delete_delegation(draft: &mut Draft, keyring: &Keyring, role: &Role) -> Resul
         draft.dirty.insert(parent);
     }
     Ok(())
+}
+
+/// What is removed and made anew in one publication is listed all the while, so the snapshot goes on naming what is published
+/// of it; whoever has its keys now may stand by that.
+pub(super) fn keep_what_is_listed(draft: &mut Draft, published: &BTreeMap<Role, FileMeta>) {
+    for (role, file) in published {
+        if !draft.files.contains_key(role) && draft.signers(role).is_some() {
+            draft.files.insert(role.clone(), file.clone());
+        }
+    }
 }
 
 /// Takes keys out of every delegation below `start` whose parent we can sign.
@@ -399,7 +409,7 @@ mod tests {
         run(&mut draft, &keyring, &delegate("targets/r", B, r#"[""]"#)).unwrap();
         let role: Role = "targets/r".parse().unwrap();
         draft.invalid.insert(role.clone(), empty_targets(NOW));
-        draft.files.insert("targets/r/below".parse().unwrap(), signet_tuf::FileMeta::of(b"a file"));
+        draft.files.insert("targets/r/below".parse().unwrap(), FileMeta::of(b"a file"));
         let below = change("delete", "delegation", "targets/r/below", "", "");
         for refused in [add("targets/r", "x"), below] {
             assert!(run(&mut draft, &keyring, &[refused]).unwrap_err().contains("witness"));

@@ -10,7 +10,7 @@ use tokio::{time::sleep, try_join};
 
 use super::{
     CollectionError, Document, Trusted,
-    apply::apply,
+    apply::{apply, keep_what_is_listed},
     build::{Draft, Keyring},
     cached::{Ahead, cached_root},
     errand::{self, Errand, KeptBy},
@@ -76,7 +76,7 @@ pub(super) async fn locked(
 ) -> Result<Vec<Published>, CollectionError> {
     let gun = dir.gun();
     let (mut lost, mut aside) = (0_u32, 0_u32);
-    let (mut given_up, mut stale_root) = (None, None);
+    let (mut given_up, mut stale_root, mut contested) = (None, None, None);
     loop {
         let round = Round { dir, link, server: link.online()?, errand, now, given_up };
         match round.run(context, ahead.take()).await? {
@@ -96,9 +96,12 @@ pub(super) async fn locked(
             }
             End::Contested(role, version) => {
                 aside = aside.saturating_add(1);
-                if !round.shows_up(&role, version).await? {
+                // served and built upon by nobody: left behind by a delegation that was removed since
+                let is_left_behind = contested.as_ref() == Some(&(role.clone(), version));
+                if is_left_behind || !round.shows_up(&role, version).await? {
                     given_up = Some(version);
                 }
+                contested = Some((role, version));
             }
         }
         if lost > RACES || aside > STEPS_ASIDE {
@@ -319,6 +322,9 @@ impl Round<'_> {
             State::Published(_) => {
                 let applied = self.errand.apply(&mut draft, keyring, trusted, self.now);
                 applied.map_err(|(role, why)| unsigned(&role, why))?;
+                if let Some(snapshot) = trusted.snapshot.as_ref().and_then(Document::snapshot) {
+                    keep_what_is_listed(&mut draft, &snapshot.meta);
+                }
             }
         }
         self.drop_what_cannot_be_renewed(&mut draft, trusted, keyring);
