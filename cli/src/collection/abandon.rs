@@ -33,21 +33,52 @@ pub async fn last_signed_root(context: &mut Context, gun: &Gun) -> Result<Option
     while let Some(record) = records.message().await.map_err(AgentError::from)? {
         last = after(last, gun, &record.body);
     }
-    Ok(last)
+    Ok(last.filter(Granted::is_claimed).map(|granted| granted.root))
 }
 
-/// The last signed root of `gun` after one more record.
-fn after(last: Option<SignedRoot>, gun: &Gun, record: &[u8]) -> Option<SignedRoot> {
+/// Leave to sign a root, and what became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Granted {
+    root: SignedRoot,
+    seq: u64,
+    /// A key has signed it, or may have.
+    may_be_signed: bool,
+    /// A key has not signed it.
+    was_refused: bool,
+}
+
+impl Granted {
+    /// Of which it is known that no key has signed it, its version is free.
+    const fn is_claimed(&self) -> bool {
+        self.may_be_signed || !self.was_refused
+    }
+}
+
+/// The last root of `gun` that was granted and not given up, after one more record.
+fn after(last: Option<Granted>, gun: &Gun, record: &[u8]) -> Option<Granted> {
     let Ok(record) = serde_json::from_slice::<Value>(record) else { return last };
     let text = |name: &str| record.get(name).and_then(Value::as_str);
+    let number = |name: &str| record.get(name).and_then(Value::as_u64);
+    if text("kind") == Some("outcome") {
+        let of_it = last.filter(|granted| number("of") == Some(granted.seq));
+        return match (of_it, text("outcome")) {
+            (Some(granted), Some("not-signed")) => Some(Granted { was_refused: true, ..granted }),
+            (Some(granted), _) => Some(Granted { may_be_signed: true, ..granted }),
+            (None, _) => last,
+        };
+    }
     if text("gun") != Some(gun.as_str()) || text("role") != Some(Role::Root.as_str()) {
         return last;
     }
     match text("kind") {
         Some("granted") => {
-            let version = record.get("version").and_then(Value::as_u64).and_then(Version::new);
             let digest = text("digest").and_then(|digest| digest.parse().ok());
-            version.zip(digest).map(|(version, digest)| SignedRoot { version, digest })
+            let root = number("version").and_then(Version::new).zip(digest);
+            let root = root.map(|(version, digest)| SignedRoot { version, digest });
+            root.zip(number("seq")).map(|(root, seq)| {
+                let before = last.filter(|last| last.root == root && last.may_be_signed);
+                Granted { root, seq, may_be_signed: before.is_some(), was_refused: false }
+            })
         }
         Some("abandoned") => None,
         _ => last,
@@ -148,24 +179,38 @@ fn forget(dir: &GunDir, root: SignedRoot) -> Result<(), CollectionError> {
 mod tests {
     use signet_tuf::{Digest, Gun, Version};
 
-    use super::{SignedRoot, after};
+    use super::{Granted, SignedRoot, after};
 
     #[test]
     fn the_record_tells_which_root_was_signed_last() {
         let gun = Gun::parse("e/a").unwrap();
         let record = |kind: &str, gun: &str, role: &str, version: u64| {
             let digest = Digest::of(&version.to_be_bytes());
-            format!(r#"{{"kind":"{kind}","gun":"{gun}","role":"{role}","version":{version},"digest":"{digest}"}}"#)
+            format!(
+                r#"{{"seq":{version}0,"kind":"{kind}","gun":"{gun}","role":"{role}","version":{version},"digest":"{digest}"}}"#
+            )
         };
+        let outcome =
+            |of: u64, outcome: &str| format!(r#"{{"seq":99,"kind":"outcome","of":{of},"outcome":"{outcome}"}}"#);
         let records = [
             (record("granted", "e/a", "root", 1), Some(1)),
+            (outcome(10, "signed"), Some(1)),
             (record("granted", "e/a", "targets", 7), Some(1)),
+            (outcome(70, "not-signed"), Some(1)),
             (record("granted", "e/b", "root", 9), Some(1)),
             (record("adopted", "e/a", "root", 8), Some(1)),
+            // a crash may hide that it was signed
             (record("granted", "e/a", "root", 2), Some(2)),
+            (outcome(20, "not-signed"), None),
+            // of two keys one has signed
+            (outcome(20, "unknown"), Some(2)),
             ("no record".to_owned(), Some(2)),
             (record("abandoned", "e/a", "root", 2), None),
-            (record("granted", "e/a", "root", 2), Some(2)),
+            (record("granted", "e/a", "root", 3), Some(3)),
+            (outcome(30, "signed"), Some(3)),
+            // what was signed stays signed, whatever becomes of a repetition
+            (record("granted", "e/a", "root", 3), Some(3)),
+            (outcome(30, "not-signed"), Some(3)),
         ];
         let mut last = None;
         for (record, expected) in records {
@@ -174,7 +219,8 @@ mod tests {
                 version: Version::new(version).unwrap(),
                 digest: Digest::of(&version.to_be_bytes()),
             });
-            assert_eq!(last, expected, "{record}");
+            let found = last.filter(Granted::is_claimed).map(|granted| granted.root);
+            assert_eq!(found, expected, "{record}");
         }
     }
 }

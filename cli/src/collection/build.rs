@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use signet_tuf::{
-    Delegations, Expires, FileMeta, KeyId, Metadata, PublicKey, Role, RoleKeys, Root, Snapshot, Targets, Version,
+    Delegations, Expires, FileMeta, KeyId, Metadata, NEAR_EXPIRY, PublicKey, Role, RoleKeys, Root, Snapshot, Targets,
+    Version,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -15,8 +16,6 @@ use super::{Document, Trusted, init, search};
 const ROOT_LIFETIME: Duration = Duration::days(10 * 365);
 const TARGETS_LIFETIME: Duration = Duration::days(3 * 365);
 const SNAPSHOT_LIFETIME: Duration = Duration::days(3 * 365);
-/// Notary 0.7 signs root anew when it is this close to its end.
-const ROOT_RENEWAL: Duration = Duration::days(183);
 
 /// Canonical IDs of the keys that we have.
 #[derive(Debug, Clone, Default)]
@@ -88,7 +87,8 @@ impl Draft {
         let root = trusted.root.root()?.clone();
         let mut dirty: BTreeSet<_> =
             trusted.expired.iter().filter(|role| !matches!(role, Role::Delegation(_))).cloned().collect();
-        if root.expires.instant() < now.saturating_add(ROOT_RENEWAL) {
+        // Notary 0.7 signs root anew when it is this close to its end
+        if root.expires.instant() < now.saturating_add(NEAR_EXPIRY) {
             dirty.insert(Role::Root);
         }
         Some(Self {
