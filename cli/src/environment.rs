@@ -130,11 +130,11 @@ mod tests {
     fn dockers_directory_is_where_docker_has_it() {
         for (variables, expected) in [
             (&[("HOME", "/home/a")][..], Some("/home/a/.docker")),
-            (&[("HOME", "/home/a"), ("DOCKER_CONFIG", "ci")], Some("/work/ci")),
+            (&[("HOME", "/home/a"), ("DOCKER_CONFIG", "ci")], Some("/build/ci")),
             (&[("HOME", "/home/a"), ("DOCKER_CONFIG", "")], Some("/home/a/.docker")),
             (&[], None),
         ] {
-            assert_eq!(Environment::of("/work", variables).docker(), expected.map(PathBuf::from), "{variables:?}");
+            assert_eq!(Environment::of("/build", variables).docker(), expected.map(PathBuf::from), "{variables:?}");
         }
     }
 }

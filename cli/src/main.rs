@@ -16,6 +16,8 @@ pub mod log;
 pub mod misuse;
 pub mod prompt;
 pub mod render;
+#[cfg(test)]
+mod sample;
 pub mod secret;
 pub mod server;
 pub mod trustdir;

@@ -1,14 +1,12 @@
 //! A server that misbehaves where a story wants it, and otherwise passes everything on to the real notary-server.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 
 use anyhow::{Context, Result};
 
-use crate::NotaryServer;
+use crate::{NotaryServer, door::Door};
 
 /// One bad answer.
 #[derive(Debug, Clone)]
@@ -51,7 +49,7 @@ type Mischief = dyn Fn(&str, &[(String, String)]) -> Option<Answer> + Send + Syn
 
 /// A plain HTTP server on a port of its own.
 pub struct BadServer {
-    port: u16,
+    door: Door,
     shared: Arc<Shared>,
 }
 
@@ -59,7 +57,6 @@ struct Shared {
     mischief: Box<Mischief>,
     behind: Behind,
     seen: Mutex<Vec<String>>,
-    ended: AtomicBool,
 }
 
 /// The real server.
@@ -83,8 +80,6 @@ impl BadServer {
         real: &NotaryServer,
         mischief: impl Fn(&str, &[(String, String)]) -> Option<Answer> + Send + Sync + 'static,
     ) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let port = listener.local_addr()?.port();
         let behind = Behind {
             url: real.url(),
             http: reqwest::Client::builder()
@@ -92,50 +87,28 @@ impl BadServer {
                 .build()?,
             runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?,
         };
-        let shared = Arc::new(Shared {
-            mischief: Box::new(mischief),
-            behind,
-            seen: Mutex::default(),
-            ended: AtomicBool::new(false),
-        });
-        let door = Arc::clone(&shared);
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                if door.ended.load(Ordering::SeqCst) {
-                    return;
-                }
-                let shared = Arc::clone(&door);
-                // A client that hangs up in the middle is what many stories are about.
-                thread::spawn(move || stream.map_err(Into::into).and_then(|stream| shared.serve(&stream)).ok());
-            }
-        });
-        Ok(Self { port, shared })
+        let shared = Arc::new(Shared { mischief: Box::new(mischief), behind, seen: Mutex::default() });
+        let served = Arc::clone(&shared);
+        let door = Door::open(move |stream| served.serve(&stream))?;
+        Ok(Self { door, shared })
     }
 
     /// The base URL, as `-s` wants it.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://127.0.0.1:{}", self.door.port())
     }
 
     /// Host and port, as messages name it.
     #[must_use]
     pub fn name(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("127.0.0.1:{}", self.door.port())
     }
 
     /// Every request so far, as `METHOD /path`.
     #[must_use]
     pub fn seen(&self) -> Vec<String> {
         self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Drop for BadServer {
-    fn drop(&mut self) {
-        self.shared.ended.store(true, Ordering::SeqCst);
-        // Wakes the thread that accepts.
-        drop(TcpStream::connect(("127.0.0.1", self.port)));
     }
 }
 

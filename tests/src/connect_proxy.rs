@@ -1,14 +1,15 @@
 //! A proxy as companies have one: HTTP CONNECT, for which every name is this machine.
 
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+
+use crate::door::Door;
 
 /// User name and password that a proxy wants.
 pub const PROXY_USER: (&str, &str) = ("proxy-user", "proxy password");
@@ -26,61 +27,41 @@ pub enum Temper {
 
 /// A running proxy.
 pub struct ConnectProxy {
-    port: u16,
+    door: Door,
     shared: Arc<Shared>,
 }
 
 struct Shared {
     temper: Temper,
     seen: Mutex<Vec<String>>,
-    ended: AtomicBool,
 }
 
 impl ConnectProxy {
     /// Starts one.
     pub fn start(temper: Temper) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let port = listener.local_addr()?.port();
-        let shared = Arc::new(Shared { temper, seen: Mutex::default(), ended: AtomicBool::new(false) });
-        let door = Arc::clone(&shared);
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                if door.ended.load(Ordering::SeqCst) {
-                    return;
-                }
-                let shared = Arc::clone(&door);
-                // whoever hangs up in the middle hangs up
-                thread::spawn(move || stream.map_err(Into::into).and_then(|stream| shared.serve(stream)).ok());
-            }
-        });
-        Ok(Self { port, shared })
+        let shared = Arc::new(Shared { temper, seen: Mutex::default() });
+        let served = Arc::clone(&shared);
+        let door = Door::open(move |stream| served.serve(stream))?;
+        Ok(Self { door, shared })
     }
 
     /// The URL, as `HTTPS_PROXY` wants it.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://127.0.0.1:{}", self.door.port())
     }
 
     /// The URL with user name and password.
     #[must_use]
     pub fn url_with_user(&self) -> String {
         let (user, password) = PROXY_USER;
-        format!("http://{user}:{}@127.0.0.1:{}", password.replace(' ', "%20"), self.port)
+        format!("http://{user}:{}@127.0.0.1:{}", password.replace(' ', "%20"), self.door.port())
     }
 
     /// Every request so far, as `METHOD TARGET`.
     #[must_use]
     pub fn seen(&self) -> Vec<String> {
         self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Drop for ConnectProxy {
-    fn drop(&mut self) {
-        self.shared.ended.store(true, Ordering::SeqCst);
-        // Wakes the thread that accepts.
-        drop(TcpStream::connect(("127.0.0.1", self.port)));
     }
 }
 

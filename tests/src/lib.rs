@@ -8,6 +8,7 @@ mod authority;
 mod bad_server;
 mod binaries;
 mod connect_proxy;
+mod door;
 mod home;
 mod mounts;
 mod notary_server;

@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -22,7 +20,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 
-use crate::{Authority, Identity, Validity};
+use crate::{Authority, Identity, Validity, door::Door};
 
 const SERVICE: &str = "signet-notary";
 const ISSUER: &str = "signet token server";
@@ -62,7 +60,7 @@ type Whim = dyn Fn(&Asked, usize) -> Option<Oddity> + Send + Sync;
 /// A running token server, over https.
 pub struct TokenServer {
     directory: TempDir,
-    port: u16,
+    door: Door,
     shared: Arc<Shared>,
 }
 
@@ -75,7 +73,6 @@ struct Shared {
     asked: Mutex<Vec<Asked>>,
     issued: Mutex<Vec<String>>,
     lifetime: Mutex<Duration>,
-    ended: AtomicBool,
 }
 
 /// Signs tokens with a key whose certificate goes with them.
@@ -104,8 +101,6 @@ impl TokenServer {
     ) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("signet-tokens-").tempdir()?;
         fs::write(directory.path().join("ca.crt"), authority.pem())?;
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let port = listener.local_addr()?.port();
         let shared = Arc::new(Shared {
             manner,
             tls: Arc::new(tls(&authority.server(Validity::Current)?)?),
@@ -114,26 +109,16 @@ impl TokenServer {
             asked: Mutex::default(),
             issued: Mutex::default(),
             lifetime: Mutex::new(Duration::from_secs(300)),
-            ended: AtomicBool::new(false),
         });
-        let door = Arc::clone(&shared);
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                if door.ended.load(Ordering::SeqCst) {
-                    return;
-                }
-                let shared = Arc::clone(&door);
-                // who does not believe the certificate hangs up
-                thread::spawn(move || stream.map_err(Into::into).and_then(|stream| shared.serve(stream)).ok());
-            }
-        });
-        Ok(Self { directory, port, shared })
+        let served = Arc::clone(&shared);
+        let door = Door::open(move |stream| served.serve(stream))?;
+        Ok(Self { directory, door, shared })
     }
 
     /// The URL at which tokens are asked for.
     #[must_use]
     pub fn realm(&self) -> String {
-        format!("https://127.0.0.1:{}/token", self.port)
+        format!("https://127.0.0.1:{}/token", self.door.port())
     }
 
     /// What notary-server's configuration says about it, if it is to be found at `realm`.
@@ -175,14 +160,6 @@ impl TokenServer {
     #[must_use]
     pub fn issued(&self) -> Vec<String> {
         self.shared.issued.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Drop for TokenServer {
-    fn drop(&mut self) {
-        self.shared.ended.store(true, Ordering::SeqCst);
-        // Wakes the thread that accepts.
-        drop(TcpStream::connect(("127.0.0.1", self.port)));
     }
 }
 

@@ -169,3 +169,37 @@ pub(super) fn first_root(keys: [(&Role, PublicKey); 4], now: OffsetDateTime) -> 
 fn until(now: OffsetDateTime, lifetime: Duration) -> Expires {
     Expires::at(now.saturating_add(lifetime))
 }
+
+#[cfg(test)]
+pub(super) mod sample {
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::sample::{A, key};
+
+    /// When it was made.
+    pub(in crate::collection) const NOW: OffsetDateTime = datetime!(2026-01-01 0:00 UTC);
+
+    /// A collection in which key A signs everything.
+    pub(in crate::collection) fn draft() -> Draft {
+        let key = key(A);
+        let listed = RoleKeys { key_ids: vec![key.key_id()], threshold: 1 };
+        let root = Root {
+            version: Version::FIRST,
+            expires: Expires::at(datetime!(2036-01-01 0:00 UTC)),
+            consistent_snapshot: false,
+            keys: [(key.key_id(), key)].into(),
+            root: listed.clone(),
+            targets: listed.clone(),
+            snapshot: listed.clone(),
+            timestamp: listed,
+        };
+        Draft {
+            root,
+            targets: [(Role::Targets, empty_targets(NOW))].into(),
+            files: BTreeMap::new(),
+            invalid: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+        }
+    }
+}

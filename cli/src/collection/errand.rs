@@ -227,46 +227,12 @@ pub(super) fn too_few(draft: &Draft, keyring: &Keyring, role: &Role) -> Option<S
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use base64::{Engine, engine::general_purpose::STANDARD};
-    use signet_tuf::{Expires, Version};
-    use time::macros::datetime;
-
     use super::*;
-    use crate::{collection::build::empty_targets, trustdir::rotation::Legacy};
-
-    const NOW: OffsetDateTime = datetime!(2026-01-01 0:00 UTC);
-    // two throw-away P-256 keys, SubjectPublicKeyInfo
-    const A: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEpFf1E06PtIG2la/G85wVMVAWHqaD6HwYl5YftRVHzDDur12tRSqkr5S29GLy+x9ejdy3qy989TFHWgSFYfPWDA==";
-    const B: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEBWqQi+zo4FwW8R/4BIOYgIrDeXYJLGHpaHxMDOuUAylKwAD+IKaexiTMAcgC/liN+tvY6RcBNW2+ekFjwQ2E8A==";
-
-    fn key(spki: &str) -> PublicKey {
-        PublicKey::from_spki(&STANDARD.decode(spki).unwrap()).unwrap()
-    }
-
-    /// A collection in which key A signs everything.
-    fn draft() -> Draft {
-        let key = key(A);
-        let listed = RoleKeys { key_ids: vec![key.key_id()], threshold: 1 };
-        let root = Root {
-            version: Version::FIRST,
-            expires: Expires::at(datetime!(2036-01-01 0:00 UTC)),
-            consistent_snapshot: false,
-            keys: [(key.key_id(), key)].into(),
-            root: listed.clone(),
-            targets: listed.clone(),
-            snapshot: listed.clone(),
-            timestamp: listed,
-        };
-        Draft {
-            root,
-            targets: [(Role::Targets, empty_targets(NOW))].into(),
-            files: BTreeMap::new(),
-            invalid: BTreeMap::new(),
-            dirty: BTreeSet::new(),
-        }
-    }
+    use crate::{
+        collection::build::sample::{NOW, draft},
+        sample::{A, B, key},
+        trustdir::rotation::Legacy,
+    };
 
     fn only(keys: &[&str]) -> RoleKeys {
         RoleKeys { key_ids: keys.iter().map(|spki| key(spki).key_id()).collect(), threshold: 1 }

@@ -194,20 +194,13 @@ impl Listed {
 
 #[cfg(test)]
 mod tests {
-    use base64::{Engine, engine::general_purpose::STANDARD};
     use signet_tuf::{Envelope, Expires, Metadata, Targets, Version};
     use time::{Duration, OffsetDateTime, macros::datetime};
 
     use super::*;
+    use crate::sample::{A, B, key};
 
     const NOW: OffsetDateTime = datetime!(2026-01-01 0:00 UTC);
-    // two throw-away P-256 keys, SubjectPublicKeyInfo
-    const A: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEpFf1E06PtIG2la/G85wVMVAWHqaD6HwYl5YftRVHzDDur12tRSqkr5S29GLy+x9ejdy3qy989TFHWgSFYfPWDA==";
-    const B: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEBWqQi+zo4FwW8R/4BIOYgIrDeXYJLGHpaHxMDOuUAylKwAD+IKaexiTMAcgC/liN+tvY6RcBNW2+ekFjwQ2E8A==";
-
-    fn key(spki: &str) -> PublicKey {
-        PublicKey::from_spki(&STANDARD.decode(spki).unwrap()).unwrap()
-    }
 
     fn role(name: &str) -> Role {
         name.parse().unwrap()

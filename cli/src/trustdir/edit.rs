@@ -144,19 +144,16 @@ fn list(name: &str, items: &[String]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    // a throw-away P-256 key, SubjectPublicKeyInfo
-    const SPKI: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEpFf1E06PtIG2la/G85wVMVAWHqaD6HwYl5YftRVHzDDur12tRSqkr5S29GLy+x9ejdy3qy989TFHWgSFYfPWDA==";
+    use crate::sample::{A, key};
 
     #[test]
     fn an_edit_is_what_notary_writes() {
-        let key = PublicKey::from_spki(&STANDARD.decode(SPKI).unwrap()).unwrap();
         let strings = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         let keys = format!(
-            r#"{{"threshold":1,"add_keys":[{{"keytype":"ecdsa","keyval":{{"public":"{SPKI}","private":null}}}}]}}"#
+            r#"{{"threshold":1,"add_keys":[{{"keytype":"ecdsa","keyval":{{"public":"{A}","private":null}}}}]}}"#
         );
         let table = [
-            (Edit::add_keys(vec![key]), keys.as_str()),
+            (Edit::add_keys(vec![key(A)]), keys.as_str()),
             (Edit::add_paths(strings(&["", "a<b"])), r#"{"add_paths":["","a\u003cb"]}"#),
             (Edit::remove_keys(strings(&["0a"])), r#"{"remove_keys":["0a"]}"#),
             (Edit::remove_paths(strings(&["x", "y"])), r#"{"remove_paths":["x","y"]}"#),

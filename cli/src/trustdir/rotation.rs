@@ -163,8 +163,7 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-
-    const SPKI: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEpFf1E06PtIG2la/G85wVMVAWHqaD6HwYl5YftRVHzDDur12tRSqkr5S29GLy+x9ejdy3qy989TFHWgSFYfPWDA==";
+    use crate::sample::{A, key};
 
     fn dir() -> (tempfile::TempDir, GunDir) {
         let home = tempfile::tempdir().unwrap();
@@ -176,11 +175,10 @@ mod tests {
     fn a_rotation_is_there_until_it_ends() {
         let (_home, dir) = dir();
         assert_eq!(dir.rotation().unwrap(), None);
-        let key = PublicKey::from_spki(&STANDARD.decode(SPKI).unwrap()).unwrap();
         for legacy in [Legacy::None, Legacy::Last(3), Legacy::All] {
             let rotation = Rotation {
                 role: Role::Targets,
-                keys: vec![key.clone()],
+                keys: vec![key(A)],
                 threshold: 1,
                 replaced: vec![KeyId::from_bytes([7; 32])],
                 legacy,
