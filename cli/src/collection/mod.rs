@@ -18,6 +18,7 @@ pub mod plan;
 mod posting;
 pub mod publish;
 pub mod root_certificate;
+mod roots;
 pub mod rotate;
 pub mod search;
 pub mod standing;
