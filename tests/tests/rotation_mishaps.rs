@@ -146,7 +146,7 @@ fn a_deleted_collection_takes_its_rotation_with_it() -> Result<()> {
     let stage = published()?;
     stage.signet(["agent", "stop"])?.ok()?;
     stage.signet(["key", "rotate", GUN, "targets"])?.env("NOTARY_ROOT_PASSPHRASE", "wrong").refused()?;
-    stage.signet(["delete", "--remote", GUN])?.ok()?;
+    stage.signet(["delete", "--remote", GUN])?.ok()?.says(&["a rotation that is not finished"])?;
     stage.signet(["init", "-p", GUN, "--new-collection"])?.ok()?;
     stage.signet(["key", "rotate", GUN, "snapshot"])?.ok()?;
 

@@ -1,6 +1,9 @@
 //! Asking the agent for a signature: what the request stands on, and which version is the next free one.
 
-use std::{collections::BTreeSet, panic::resume_unwind};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    panic::resume_unwind,
+};
 
 use bytes::Bytes;
 use signet_proto::{Reason, v1};
@@ -87,8 +90,8 @@ pub(super) struct Signer<'a> {
     pub(super) new_collection: NewCollection,
     /// The time by which expiries are reckoned.
     pub(super) since: OffsetDateTime,
-    /// A contested version that has shown up nowhere for a while, and is skipped.
-    pub(super) given_up: Option<Version>,
+    /// Contested versions that have shown up nowhere for a while, and are skipped.
+    pub(super) given_up: &'a BTreeMap<Role, Version>,
 }
 
 impl Signer<'_> {
@@ -109,7 +112,8 @@ impl Signer<'_> {
                     if is_overtaken(role, &refusal) {
                         return Ok(Signing::Overtaken(Box::new(refusal)));
                     }
-                    if self.is_foreign(&refusal)? && self.given_up.is_none_or(|given_up| given_up < version) {
+                    if self.is_foreign(&refusal)? && self.given_up.get(role).is_none_or(|given_up| *given_up < version)
+                    {
                         return Ok(Signing::Contested(version));
                     }
                     let Some(next) = next_version(role, version, &refusal) else { return Err(refusal.into()) };

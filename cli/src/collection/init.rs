@@ -251,6 +251,7 @@ async fn sign(
         server: String::new(),
         cause: crate::server::Unreachable::Other("nothing is published yet".into()),
     };
+    let given_up = std::collections::BTreeMap::new();
     let mut signer = Signer {
         context,
         dir,
@@ -258,7 +259,7 @@ async fn sign(
         chain: Vec::new(),
         new_collection: wish.new_collection,
         since: now,
-        given_up: None,
+        given_up: &given_up,
     };
     let mut documents = Vec::new();
     let roles: &[Role] = match wish.snapshot {

@@ -1,5 +1,7 @@
 //! What a command would sign and publish. Signs nothing, makes nothing, posts nothing.
 
+use std::collections::BTreeMap;
+
 use signet_tuf::{Expires, Gun, KeyId, Role, Version, diff};
 use time::OffsetDateTime;
 
@@ -71,7 +73,8 @@ pub async fn plan(
 ) -> Result<Plan, CollectionError> {
     let dir = GunDir::new(&context.trust_dir, gun);
     let link = Link::open(&context.server).await?;
-    let round = Round { dir: &dir, link: &link, server: link.online()?, errand, now, given_up: None };
+    let given_up = BTreeMap::new();
+    let round = Round { dir: &dir, link: &link, server: link.online()?, errand, now, given_up: &given_up };
     // a damaged one is signed anew
     let outbox = matches!(dir.outbox(), Ok(Some(_)));
     let (published, keys) = round.published(context, None).await?;

@@ -76,9 +76,10 @@ pub(super) async fn locked(
 ) -> Result<Vec<Published>, CollectionError> {
     let gun = dir.gun();
     let (mut lost, mut aside) = (0_u32, 0_u32);
-    let (mut given_up, mut stale_root, mut contested) = (None, None, None);
+    let mut given_up = BTreeMap::new();
+    let (mut stale_root, mut contested) = (None, None);
     loop {
-        let round = Round { dir, link, server: link.online()?, errand, now, given_up };
+        let round = Round { dir, link, server: link.online()?, errand, now, given_up: &given_up };
         match round.run(context, ahead.take()).await? {
             End::Done(published) => return Ok(published),
             End::Again => {}
@@ -99,7 +100,7 @@ pub(super) async fn locked(
                 // served and built upon by nobody: left behind by a delegation that was removed since
                 let is_left_behind = contested.as_ref() == Some(&(role.clone(), version));
                 if is_left_behind || !round.shows_up(&role, version).await? {
-                    given_up = Some(version);
+                    given_up.insert(role.clone(), version);
                 }
                 contested = Some((role, version));
             }
@@ -138,7 +139,8 @@ pub(super) struct Round<'a> {
     pub(super) server: &'a Server,
     pub(super) errand: &'a Errand,
     pub(super) now: OffsetDateTime,
-    pub(super) given_up: Option<Version>,
+    /// Contested versions that have shown up nowhere for a while, and are skipped.
+    pub(super) given_up: &'a BTreeMap<Role, Version>,
 }
 
 /// What the changes are put on.

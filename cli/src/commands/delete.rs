@@ -64,7 +64,9 @@ fn held(dir: &GunDir) -> String {
     let metadata =
         if cached.is_empty() { "no metadata".to_owned() } else { format!("metadata of {}", cached.join(", ")) };
     let changes = if staged == 1 { "1 staged change".to_owned() } else { format!("{staged} staged changes") };
-    format!("here: {metadata}, {changes}{signed}")
+    let rotation =
+        if dir.rotation().is_ok_and(|rotation| rotation.is_none()) { "" } else { ", a rotation that is not finished" };
+    format!("here: {metadata}, {changes}{signed}{rotation}")
 }
 
 fn cached(dir: &GunDir) -> Vec<String> {
